@@ -1,0 +1,1 @@
+"""What the rooms talk about, and the seams (`ports`) through which they meet."""

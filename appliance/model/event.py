@@ -1,0 +1,122 @@
+"""A draft becomes an event when the log has given it a position; the event is its own receipt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appliance.model.names import member_of
+
+__all__ = ["Draft", "Event", "Group", "Head", "Imported", "Namespace", "Page", "Query", "Unit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a writer asks for. Already checked: nothing here can be refused for its form."""
+
+    stream: str
+    type: str
+    data: str  # one JSON object, compact, no raw newlines
+    metadata: str | None = None  # the same, or None
+    id: str = ""  # canonical UUID text; empty: give it one
+    expected_version: int | None = None  # -1: the stream must not exist yet
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A stored fact."""
+
+    namespace: int  # Namespace.key
+    stream: str
+    type: str
+    position: int  # in its stream, from 0
+    global_position: int  # in its namespace, from 1
+    id: str
+    data: str
+    metadata: str | None
+    time: int  # microseconds since 1970, UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A record that keeps the positions and the time it had elsewhere."""
+
+    stream: str
+    type: str
+    position: int
+    global_position: int
+    id: str
+    data: str
+    metadata: str | None
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Drafts that are written together or not at all.
+
+    `key` makes it idempotent: the same key with the same `fingerprint` gets the first receipt again,
+    with another fingerprint it is refused.
+    """
+
+    namespace: int
+    drafts: tuple[Draft, ...]
+    key: str = ""
+    fingerprint: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A world of its own: log, positions, tokens, subscriptions."""
+
+    key: int  # small, never used again
+    id: str  # what clients call it
+    description: str = ""
+    created: int = 0  # microseconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How far a stream is."""
+
+    stream: str
+    version: int  # position of the last event
+    count: int  # events still stored
+    time: int  # of the last event
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One member of a consumer group; each stream with an id belongs to exactly one member."""
+
+    member: int  # 0 <= member < size
+    size: int
+
+    def owns(self, stream: str) -> bool:
+        return member_of(stream, self.size) == self.member
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to read of a namespace, in log order.
+
+    One of: a `stream`, some `categories`, or (neither) everything.
+    """
+
+    namespace: int
+    stream: str | None = None
+    categories: tuple[str, ...] = ()
+    position: int = 0  # first stream position wanted; only with `stream`
+    global_position: int = 0  # first global position wanted
+    through: int | None = None  # last global position wanted
+    limit: int | None = None  # most events; None: all
+    correlation: str | None = None  # category of metadata.correlationStreamName
+    group: Group | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Ready JSON: the array elements of an answer, joined by commas, and how far it reaches."""
+
+    text: str
+    count: int
+    last: Event | None = None  # where to go on; None when empty

@@ -1,0 +1,217 @@
+"""HTTP as handlers see it: plain values in, plain values out. No handler imports a web framework."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from appliance.errors import ApplianceError
+from appliance.model.principal import Principal
+
+__all__ = [
+    "Exchange",
+    "Handler",
+    "Lane",
+    "Outlet",
+    "Request",
+    "Response",
+    "Route",
+    "Stream",
+    "json_response",
+    "problem",
+]
+
+
+class Outlet(Protocol):
+    """The sending half of one connection. Ready bytes go in; framing is the caller's.
+
+    Order holds over both ways of sending, and no byte ever comes between two parts of one call.
+    """
+
+    def offer(self, data: bytes) -> bool:
+        """Hand over `data` without waiting. False: the peer is behind, nothing was taken.
+
+        True means taken whole: what the socket refuses is kept here and sent before anything else.
+
+        Raises:
+            trio.BrokenResourceError: the connection is gone.
+        """
+        ...
+
+    async def send_all(self, data: bytes) -> None:
+        """Send after everything taken before, within the write deadline.
+
+        Raises:
+            trio.BrokenResourceError: the connection is gone, or the peer read nothing for too long.
+        """
+        ...
+
+    async def drained(self) -> None:
+        """Wait until nothing taken is left unsent (`offer` will take again)."""
+        ...
+
+    def kill(self) -> None:
+        """Drop the connection now."""
+        ...
+
+
+@dataclass(slots=True)
+class Request:
+    """One request, fully checked by the front."""
+
+    method: str
+    path: str  # decoded, without query
+    raw_query: str = ""
+    headers: dict[str, str] = field(default_factory=dict)  # names in lower case; repeated ones joined by ", "
+    body: bytes = b""
+    peer: str = ""  # address of the other side
+    secure: bool = False
+    request_id: str = ""
+    params: dict[str, str] = field(default_factory=dict)  # from the path template
+    principal: Principal | None = None
+    chunks: Callable[[], AsyncIterator[bytes]] | None = None  # body of a streaming route, read as it arrives
+    _query: dict[str, str] | None = None
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Query parameters; of a repeated one the first."""
+        if self._query is None:
+            pairs = parse_qsl(self.raw_query, keep_blank_values=True, max_num_fields=100)
+            self._query = dict(reversed(pairs))
+        return self._query
+
+
+@dataclass(slots=True)
+class Response:
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Exchange(Protocol):
+    """What a streaming answer may do with its connection."""
+
+    outlet: Outlet
+
+    async def write(self, data: bytes) -> None:
+        """Send a piece of the body (framed as one HTTP chunk)."""
+        ...
+
+    def offer(self, data: bytes) -> bool:
+        """The same without waiting; False: the peer is behind, nothing was taken."""
+        ...
+
+    async def closed(self) -> None:
+        """Wait until the peer has left."""
+        ...
+
+
+@dataclass(slots=True)
+class Stream:
+    """An answer that is produced while it is sent. `run` returning ends the body."""
+
+    run: Callable[[Exchange], Awaitable[None]]
+    status: int = 200
+    content_type: str = "text/event-stream"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+Answer = Response | Stream
+Handler = Callable[[Request], Answer | Awaitable[Answer]]
+
+
+class Lane(Enum):
+    FAST = "fast"  # httptools on the Trio stream; pipelined requests of one read begin before any is awaited
+    REST = "rest"  # Quart-Trio inside Hypercorn
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row of the one table that feeds both lanes, the permission check, OpenAPI and the CLI."""
+
+    method: str  # "*": any
+    path: str  # "/notes/{note_id}"
+    handler: Handler
+    summary: str
+    scope: str | None = None  # None: open, or the handler authenticates in its own dialect
+    lane: Lane = Lane.REST
+    request: type | None = None  # decoded type of the JSON body, for documentation
+    answer: type | None = None
+    body_limit: int | None = None  # bytes; None: the limit of its dialect in the config
+    streaming: bool = False  # the body is read by the handler through `chunks`
+    tags: tuple[str, ...] = ()
+
+
+class Socket(Protocol):
+    """One accepted WebSocket, server side.
+
+    Everything sent goes through `outlet` as ready frames; the library answers pings and closes beside
+    it under the same write lock.
+    """
+
+    request: Request
+    outlet: Outlet
+
+    async def receive(self) -> str | bytes:
+        """The next message: text as str, binary as bytes.
+
+        Raises:
+            SocketClosed: the connection is over, with the code.
+        """
+        ...
+
+    async def close(self, code: int, reason: str = "") -> None:
+        """Say goodbye with a code, wait briefly for the answer, and drop the connection."""
+        ...
+
+
+class SocketClosed(Exception):  # noqa: N818 - a state the peer brought about, not an error
+    """The WebSocket is over."""
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(f"websocket closed with {code} {reason}".rstrip())
+        self.code = code
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class SocketRoute:
+    """One WebSocket endpoint. A request that `admit` refuses is answered over HTTP, before any upgrade."""
+
+    path: str
+    serve: Callable[[Socket], Awaitable[None]]  # lasts as long as the connection; raising is a counted bug (1011)
+    summary: str
+    scope: str | None = None  # checked on `request.principal` before the upgrade; None: open
+    admit: Callable[[Request], None] | None = None  # raises an ApplianceError to refuse
+    message_limit: int | None = None  # bytes of one message; None: the config's
+    subprotocols: tuple[str, ...] = ()
+
+
+def json_response(value: object, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Response:
+    return Response(status, msgspec.json.encode(value), headers=tuple(headers))
+
+
+def problem(error: ApplianceError, request_id: str = "") -> Response:
+    """RFC 9457 problem+json, with `error` beside for clients that look for that member."""
+    body = {
+        "type": f"about:blank#{error.code}",
+        "title": error.code.replace("_", " "),
+        "status": error.status,
+        "code": error.code,
+        "message": error.message,
+        "detail": error.message,
+        "hint": error.hint,
+        "request_id": request_id,
+        "error": error.message,
+    } | error.facts
+    headers: tuple[tuple[str, str], ...] = (("cache-control", "no-store"),)
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        headers += (("retry-after", str(retry_after)),)
+    return Response(error.status, msgspec.json.encode(body), "application/problem+json", headers)

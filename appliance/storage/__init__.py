@@ -1,0 +1,1 @@
+"""Where events are kept: a port, and the engines behind it."""
