@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from appliance.clock import MICROSECONDS
 from appliance.errors import ApplianceError
 from appliance.model.event import Event, Head, Imported, Namespace, Page, Query, Unit
 
-__all__ = ["Committed", "Engine", "Gap", "NamespaceStats", "Reader", "Recovery", "TokenRow"]
+__all__ = ["KEY_LIFETIME_US", "Committed", "Engine", "Gap", "NamespaceStats", "Reader", "Recovery", "TokenRow"]
+
+KEY_LIFETIME_US = 24 * 3600 * MICROSECONDS  # how long an idempotency key is remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,9 @@ class TokenRow:
 
 @dataclass(frozen=True, slots=True)
 class NamespaceStats:
-    messages: int
-    streams: int
-    last: int | None  # time of the newest event, microseconds
+    messages: int  # stored now
+    streams: int  # ever written; one that retention has emptied still has a version
+    last: int | None  # latest time of any event ever written, microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +76,46 @@ class Recovery:
 
 
 class Reader(Protocol):
-    """A view for one caller at a time. Every call sees one consistent state."""
+    """A view for one caller at a time. Every call sees one consistent state, every commit before it included.
 
-    def events(self, query: Query) -> list[Event]: ...
+    A namespace that does not exist reads as an empty one.
+    """
 
-    def page(self, query: Query) -> Page: ...
+    def events(self, query: Query) -> list[Event]:
+        """What `query` asks for: a stream by position, everything else by global position.
 
-    def last(self, namespace: int, stream: str, type: str = "") -> Event | None: ...
+        All given bounds and filters hold at once, and `limit` counts after them. A category with a dash matches
+        nothing. A group owns no stream without an id.
+        """
+        ...
+
+    def page(self, query: Query) -> Page:
+        """The same as ready JSON: the elements of the message-store API's arrays, compact, joined by commas.
+
+        `[id, type, position, globalPosition, data, metadata, time]`, and for a query without `stream` its name
+        after the id. `data` and `metadata` go out byte for byte as they were written.
+        """
+        ...
+
+    def last(self, namespace: int, stream: str, type: str = "") -> Event | None:
+        """The newest event of the stream (of the type) that is still stored."""
+        ...
 
     def find(self, namespace: int, id: str) -> Event | None: ...
 
-    def head(self, namespace: int, stream: str) -> Head | None: ...
+    def head(self, namespace: int, stream: str) -> Head | None:
+        """None: never written. A stream that retention has emptied keeps its version, with count 0."""
+        ...
 
     def heads(self, namespace: int, *, prefix: str = "", after: str = "", limit: int = 100) -> list[Head]:
-        """Streams by name in byte order."""
+        """Streams by name in byte order: those that begin with `prefix`, letter for letter, behind `after`."""
         ...
 
     def categories(self, namespace: int) -> list[tuple[str, int, int]]:
-        """(category, streams, messages), by name."""
+        """(category, streams, messages) of those that store messages, by name in byte order.
+
+        `streams` counts as `NamespaceStats` does. A stream without a dash is in the category of its own name.
+        """
         ...
 
     def namespaces(self) -> list[Namespace]: ...
@@ -124,6 +149,12 @@ class Engine(Protocol):
     def commit(self, units: Sequence[Unit], *, now_us: int, new_ids: Iterator[str]) -> Committed:
         """Write the units in order, each whole or not at all, in one synced transaction.
 
+        A draft sees the drafts and units before it. A refused unit leaves nothing behind: no event, no position
+        used up, no key. Its outcome is VersionConflict; Duplicate with fact `id` (ids are unique per namespace);
+        KeyReused (another fingerprint within `KEY_LIFETIME_US` of the first use); or NotFound (no such namespace).
+        A key that comes back with its fingerprint gets the first events again, also within one batch and after a
+        restart. Positions go up by one from 0 per stream, global positions by one from 1 per namespace.
+
         Raises:
             Unavailable: nothing was written and nothing may be acknowledged (disk full, I/O error).
             Broken: a sync failed; the process must end.
@@ -135,23 +166,33 @@ class Engine(Protocol):
         ...
 
     def import_batch(self, namespace: int, records: Sequence[Imported]) -> tuple[Event, ...]:
-        """One transaction of records that keep their positions.
+        """One synced transaction of records that keep positions, ids and times; gaps and any order are fine.
+
+        What is written later goes on behind the highest position of its stream and of the namespace.
 
         Raises:
             Duplicate: a global position, id or stream position exists; nothing is written.
+            NotFound: no such namespace.
         """
         ...
 
     def create_namespace(self, id: str, description: str, token: TokenRow, now_us: int) -> Namespace:
-        """`token.namespace` is filled in here. Raises Duplicate: it exists."""
+        """A fresh, empty one; a new engine has none. `token.namespace` is filled in here.
+
+        Raises:
+            Duplicate: it exists.
+        """
         ...
 
     def delete_namespace(self, key: int) -> int:
-        """Everything in it goes, tokens too. Returns how many events there were."""
+        """Everything in it goes, tokens and keys too. Returns how many events there were. Raises NotFound."""
         ...
 
     def clear_namespace(self, key: int) -> int:
-        """All events go, positions start again; tokens stay."""
+        """All events, versions and idempotency keys go, positions start again; tokens stay.
+
+        Returns how many events there were. Raises NotFound.
+        """
         ...
 
     def put_token(self, row: TokenRow) -> None:
@@ -159,13 +200,19 @@ class Engine(Protocol):
         ...
 
     def retain(self, namespace: int, category: str, before_us: int, limit: int) -> int:
-        """Remove up to `limit` events of the category older than `before_us`. Returns how many went."""
+        """Remove the first `limit` events, in log order, of the category that are older than `before_us`.
+
+        Returns how many went. No version and no global position ever falls; `oldest` rises.
+        """
         ...
 
     def reader(self) -> Reader: ...
 
     def backup(self, target: Path) -> None:
-        """A consistent copy while writing goes on; synced, and readable by `open` of the same engine."""
+        """A consistent copy into the existing, empty directory `target`, while writing goes on.
+
+        Synced (the directory too) and ready for `open` of the same engine.
+        """
         ...
 
     def close(self) -> None: ...
