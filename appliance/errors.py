@@ -13,7 +13,9 @@ __all__ = [
     "Broken",
     "ConfigError",
     "Conflict",
+    "Corrupt",
     "Duplicate",
+    "EventsLost",
     "Forbidden",
     "KeyReused",
     "LimitReached",
@@ -135,6 +137,12 @@ class Unavailable(ApplianceError):
         self.retry_after = retry_after
 
 
+class EventsLost(Unavailable):
+    """Events that were acknowledged are not in the log any more."""
+
+    code = "events_lost"
+
+
 class PeerFailed(ApplianceError):
     """The other side failed us; feeds breakers and back-off."""
 
@@ -152,3 +160,9 @@ class Broken(ApplianceError):
     """An invariant of ours is false: crash, report, restart."""
 
     code = "broken"
+
+
+class Corrupt(Broken):
+    """Stored bytes are not what was written."""
+
+    code = "corrupt"

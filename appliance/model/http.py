@@ -171,7 +171,7 @@ class Socket(Protocol):
         ...
 
 
-class SocketClosed(Exception):  # noqa: N818 - a state the peer brought about, not an error
+class SocketClosed(Exception):
     """The WebSocket is over."""
 
     def __init__(self, code: int, reason: str = "") -> None:

@@ -1,0 +1,190 @@
+"""Decides what one transaction will write, before any of it is written.
+
+There is one writer, so what it read and remembers is the truth: version conflicts, repeated keys and taken
+ids are known without trying. A unit that is refused leaves no trace, its neighbours in the batch go on, and
+the SQL that follows cannot conflict. That replaces a savepoint per unit, at a fraction of its cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import apsw
+
+from appliance.errors import ApplianceError, Duplicate, KeyReused, VersionConflict
+from appliance.model.event import Draft, Event, Imported, Unit
+from appliance.model.names import correlation_of
+from appliance.storage.digest import MODULUS, digest_of, number_of
+from appliance.storage.sqlite.sql import SQL
+from appliance.storage.sqlite.state import Category, Head, Space, State
+
+__all__ = ["KEY_BITS", "RECEIPT_AGE", "Batch"]
+
+KEY_BITS = 43  # of events.key that hold the global position: at 10,000 events a second, 27 years
+RECEIPT_AGE = 24 * 3600 * 1_000_000  # microseconds an idempotency key is kept
+
+Row = tuple[object, ...]
+ReadRange = Callable[[int, int, int], list[Event]]  # namespace, first global position, count
+
+
+class Batch:
+    def __init__(
+        self, db: apsw.Connection, state: State, *, now_us: int, new_ids: Iterator[str], read: ReadRange
+    ) -> None:
+        self._db = db
+        self._state = state
+        self._now = now_us
+        self._ids = new_ids
+        self._read = read
+        self._taken: set[tuple[int, str]] = set()  # ids given by callers of this batch
+        self._keys: dict[tuple[int, str], tuple[bytes, tuple[Event, ...]]] = {}
+        self.events: list[Event] = []
+        self.rows: list[Row] = []
+        self.receipts: list[Row] = []
+        self.heads: dict[int, tuple[int, Head]] = {}  # by key, with the namespace
+        self.categories: dict[int, tuple[int, Category]] = {}
+        self.spaces: dict[int, Space] = {}
+        self.sum = 0  # of the digests of this batch
+
+    def add(self, unit: Unit) -> tuple[Event, ...] | ApplianceError:
+        """Its events, old ones if its key was seen before, or why it is refused."""
+        try:
+            if unit.key:
+                repeated = self._repeated(unit)
+                if repeated is not None:
+                    return repeated
+            space = self._state.space(unit.namespace)
+            self._check(unit)
+        except ApplianceError as refusal:
+            return refusal
+        first = len(self.events)
+        for draft in unit.drafts:
+            self._place(space, draft)
+        events = tuple(self.events[first:])
+        if unit.key:
+            self._remember(unit, events)
+        return events
+
+    def add_imported(self, namespace: int, record: Imported) -> None:
+        space = self._state.space(namespace)
+        head = self._state.head(namespace, record.stream)
+        event = Event(
+            namespace,
+            record.stream,
+            record.type,
+            record.position,
+            record.global_position,
+            record.id,
+            record.data,
+            record.metadata,
+            record.time,
+        )
+        self._write(space, head, event)
+
+    def _repeated(self, unit: Unit) -> tuple[Event, ...] | None:
+        here = self._keys.get((unit.namespace, unit.key))
+        if here is not None:
+            fingerprint, events = here
+        else:
+            row = self._db.execute(SQL["find_receipt"], (unit.namespace, unit.key)).fetchone()
+            if row is None or row[3] < self._now - RECEIPT_AGE:
+                return None
+            fingerprint, first, count, _ = row
+            events = tuple(self._read(unit.namespace, first, count)) if fingerprint == unit.fingerprint else ()
+        if fingerprint != unit.fingerprint:
+            raise KeyReused(
+                f"idempotency key {unit.key!r} was used with another body",
+                hint="use a new key for a new request; a key is kept for 24 hours",
+            )
+        return events
+
+    def _check(self, unit: Unit) -> None:
+        """Expected versions and ids, draft after draft. Nothing has been changed when this raises."""
+        versions: dict[str, int] = {}
+        ids: set[tuple[int, str]] = set()
+        for draft in unit.drafts:
+            actual = versions.get(draft.stream)
+            if actual is None:
+                actual = self._state.head(unit.namespace, draft.stream).version
+            if draft.expected_version is not None and draft.expected_version != actual:
+                raise VersionConflict(draft.stream, expected=draft.expected_version, actual=actual)
+            versions[draft.stream] = actual + 1
+            if draft.id:
+                self._claim(unit.namespace, draft.id, ids)
+        self._taken |= ids
+
+    def _claim(self, namespace: int, id: str, ids: set[tuple[int, str]]) -> None:
+        name = (namespace, id)
+        if name in ids or name in self._taken or self._db.execute(SQL["taken_id"], (id, namespace)).get:
+            raise Duplicate(f"a message with id {id} exists already", hint="leave the id out to get a new one", id=id)
+        ids.add(name)
+
+    def _place(self, space: Space, draft: Draft) -> None:
+        head = self._state.head(space.key, draft.stream)
+        event = Event(
+            space.key,
+            draft.stream,
+            draft.type,
+            head.version + 1,
+            space.newest + 1,
+            draft.id or next(self._ids),
+            draft.data,
+            draft.metadata,
+            self._now,
+        )
+        self._write(space, head, event)
+
+    def _write(self, space: Space, head: Head, event: Event) -> None:
+        digest = digest_of(
+            event.global_position,
+            event.position,
+            event.time,
+            event.id,
+            event.stream,
+            event.type,
+            event.data,
+            event.metadata,
+        )
+        self.events.append(event)
+        self.rows.append(
+            (
+                space.key << KEY_BITS | event.global_position,
+                head.key,
+                event.position,
+                head.category.key,
+                head.cardinal,
+                correlation_of(event.metadata),
+                event.type,
+                event.id,
+                event.data,
+                event.metadata,
+                event.time,
+                digest,
+            )
+        )
+        self._grow(space, head, event, number_of(digest))
+
+    def _grow(self, space: Space, head: Head, event: Event, number: int) -> None:
+        category = head.category
+        if head.version < 0 and head.count == 0:
+            space.streams += 1
+            category.streams += 1
+        head.version = max(head.version, event.position)
+        head.count += 1
+        head.last = max(head.last, event.time)
+        category.grown += 1
+        space.grown += 1
+        space.newest = max(space.newest, event.global_position)
+        space.widest = max(space.widest, len(event.data) + len(event.metadata or ""))
+        space.written = (space.written + number) % MODULUS
+        if event.global_position <= space.verified:
+            space.verified_sum = (space.verified_sum + number) % MODULUS
+        self.sum = (self.sum + number) % MODULUS
+        self.heads[head.key] = (space.key, head)
+        self.categories[category.key] = (space.key, category)
+        self.spaces[space.key] = space
+
+    def _remember(self, unit: Unit, events: tuple[Event, ...]) -> None:
+        self._keys[unit.namespace, unit.key] = (unit.fingerprint, events)
+        first = events[0].global_position if events else 0
+        self.receipts.append((unit.namespace, unit.key, unit.fingerprint, first, len(events), self._now))

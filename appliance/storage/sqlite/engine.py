@@ -1,0 +1,305 @@
+"""The writing half of the SQLite engine. See `storage.ports.Engine` for what it promises."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import apsw
+
+from appliance.errors import ApplianceError, Broken, Corrupt, Duplicate, Unavailable
+from appliance.model.event import Event, Imported, Namespace, Query, Unit
+from appliance.storage.digest import MODULUS, sum_text
+from appliance.storage.ports import Committed, Recovery, TokenRow
+from appliance.storage.sqlite.batch import KEY_BITS, RECEIPT_AGE, Batch, Row
+from appliance.storage.sqlite.mark import Mark, MarkFile
+from appliance.storage.sqlite.reader import MASK, SqliteReader, read_events
+from appliance.storage.sqlite.recover import connect, migrate, read_ledger, recover
+from appliance.storage.sqlite.retain import Retention
+from appliance.storage.sqlite.sql import SIZES, SQL, inserts
+from appliance.storage.sqlite.state import State
+
+__all__ = ["SqliteEngine"]
+
+VERIFY_EVERY = 10_000  # events between two checkpoints of verification: what a start has to look at
+CHECKPOINT_PAGES = 4000  # of the write-ahead log, 16 MB
+
+_PUT_EVENTS = inserts("put_events", 12)
+_PUT_STREAMS = inserts("put_streams", 7)
+
+
+class SqliteEngine:
+    kind = "sqlite"
+
+    def __init__(self, db: apsw.Connection, path: Path, mark: MarkFile | None, recovery: Recovery, vfs: str) -> None:
+        self._db = db
+        self._path = path
+        self._mark = mark
+        self._vfs = vfs
+        self._state = State(db)
+        self._ledger = read_ledger(db)
+        self._unverified: set[int] = set()  # namespaces with events a start would have to verify
+        self._since = 0  # events since the last checkpoint of verification
+        self.recovery = recovery
+
+    @classmethod
+    def open(cls, directory: Path, *, durable: bool = True, vfs: str = "", accept_loss: bool = False) -> SqliteEngine:
+        """Open or create the log in `directory` (`log.db`, `log.mark`), migrate and verify it.
+
+        Args:
+            durable: False gives up every sync, for tests.
+            vfs: name of a registered SQLite VFS.
+            accept_loss: go on although acknowledged events are missing.
+
+        Raises:
+            EventsLost: acknowledged events are missing.
+            Corrupt: stored bytes are not what was written.
+            ConfigError: the file belongs to a newer program, or to another one.
+            Unavailable: it cannot be opened now.
+        """
+        path = directory / "log.db"
+        with explained(path):
+            db = connect(path, vfs=vfs, durable=durable)
+            try:
+                migrate(db, path)
+                mark = MarkFile(directory / "log.mark") if durable else None
+                recovery = recover(db, mark, accept_loss=accept_loss)
+            except BaseException:
+                db.close()
+                raise
+            db.wal_autocheckpoint(CHECKPOINT_PAGES)
+            return cls(db, path, mark, recovery, vfs)
+
+    def commit(self, units: Sequence[Unit], *, now_us: int, new_ids: Iterator[str]) -> Committed:
+        with explained(self._path, self._state):
+            self._state.trim()
+            batch = Batch(self._db, self._state, now_us=now_us, new_ids=new_ids, read=self._range)
+            outcomes = tuple([batch.add(unit) for unit in units])
+            mark = self._write(batch) if batch.events else None
+            return Committed(outcomes, tuple(batch.events), mark)
+
+    def seal(self, mark: object) -> None:
+        if self._mark is not None and isinstance(mark, Mark):
+            try:
+                self._mark.write(mark)
+            except OSError as error:
+                raise Broken(f"the high-water mark could not be synced: {error}") from error
+
+    def import_batch(self, namespace: int, records: Sequence[Imported]) -> tuple[Event, ...]:
+        with explained(self._path, self._state):
+            self._state.trim()
+            batch = Batch(self._db, self._state, now_us=0, new_ids=iter(()), read=self._range)
+            try:
+                for record in records:
+                    batch.add_imported(namespace, record)
+                mark = self._write(batch) if batch.events else None
+            except apsw.ConstraintError:
+                self._state.forget()
+                raise self._clash(namespace, records) from None
+        self.seal(mark)
+        return tuple(batch.events)
+
+    def create_namespace(self, id: str, description: str, token: TokenRow, now_us: int) -> Namespace:
+        with self._transaction():
+            try:
+                key = self._db.execute(SQL["create_namespace"], (id, description, now_us)).get
+            except apsw.ConstraintError:
+                raise Duplicate(f"namespace {id!r} exists already", namespace=id) from None
+            self._put_token(replace(token, namespace=key))
+        return Namespace(key, id, description, now_us)
+
+    def delete_namespace(self, key: int) -> int:
+        with self._transaction():
+            count = self._drop_events(key)
+            self._db.execute("DELETE FROM tokens WHERE namespace = ?", (key,))
+            self._db.execute("DELETE FROM namespaces WHERE key = ?", (key,))
+        return count
+
+    def clear_namespace(self, key: int) -> int:
+        with self._transaction():
+            count = self._drop_events(key)
+            self._db.execute(SQL["empty_namespace"], (key,))
+        return count
+
+    def put_token(self, row: TokenRow) -> None:
+        with self._transaction():
+            self._put_token(row)
+
+    def retain(self, namespace: int, category: str, before_us: int, limit: int) -> int:
+        with self._transaction():
+            return Retention(self._db).remove(namespace, category, before_us, limit)
+
+    def forget_receipts(self, now_us: int) -> None:
+        with self._transaction():
+            self._db.execute(SQL["drop_receipts"], (now_us - RECEIPT_AGE,))
+
+    def reader(self) -> SqliteReader:
+        with explained(self._path):
+            db = connect(self._path, vfs=self._vfs, durable=True, reading=True)
+            return SqliteReader(db)
+
+    def backup(self, target: Path) -> None:
+        with explained(self._path):
+            copy = apsw.Connection(str(target))
+            source = connect(self._path, vfs=self._vfs, durable=True, reading=True)
+            try:
+                with copy.backup("main", source, "main") as work:
+                    while not work.done:
+                        work.step(256)
+                copy.execute("PRAGMA journal_mode = DELETE")
+            finally:
+                copy.close()
+                source.close()
+
+    def close(self) -> None:
+        with contextlib.suppress(apsw.Error):
+            if self._unverified:
+                with self._transaction():
+                    self._checkpoint_verification()
+            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._db.close()
+        if self._mark is not None:
+            self._mark.close()
+
+    def _write(self, batch: Batch) -> Mark:
+        ledger = self._ledger
+        after = Mark(ledger.batch + 1, ledger.appended + len(batch.events), (ledger.sum + batch.sum) % MODULUS)
+        with self._transaction(keep=True):
+            self._put_heads(batch)
+            self._put(_PUT_EVENTS, batch.rows)
+            for receipt in batch.receipts:
+                self._db.execute(SQL["put_receipt"], receipt)
+            self._since += len(batch.events)
+            self._unverified.update(batch.spaces)
+            if self._since >= VERIFY_EVERY:
+                self._checkpoint_verification()
+            self._db.execute(SQL["advance_ledger"], (after.batch, after.appended, sum_text(after.sum)))
+        self._ledger = after
+        self._settle(batch)
+        return after
+
+    def _put_heads(self, batch: Batch) -> None:
+        for namespace, category in batch.categories.values():
+            if category.fresh:
+                self._db.execute(SQL["insert_category"], (category.key, namespace, category.name))
+            self._db.execute(SQL["grow_category"], (category.streams, category.grown, category.key))
+        rows: list[Row] = [
+            (head.key, namespace, head.name, head.category.key, head.version, head.count, head.last)
+            for namespace, head in batch.heads.values()
+        ]
+        self._put(_PUT_STREAMS, rows)
+        newest = batch.events[-1].time
+        for space in batch.spaces.values():
+            row = (space.newest, space.grown, space.streams, newest, newest, space.widest)
+            self._db.execute(SQL["grow_namespace"], (*row, sum_text(space.written), space.key))
+
+    def _put(self, statements: dict[int, str], rows: Sequence[Row]) -> None:
+        start = 0
+        for size in SIZES:
+            while len(rows) - start >= size:
+                self._db.execute(statements[size], [value for row in rows[start : start + size] for value in row])
+                start += size
+
+    def _settle(self, batch: Batch) -> None:
+        for _, category in batch.categories.values():
+            category.fresh, category.grown, category.streams = False, 0, 0
+        for space in batch.spaces.values():
+            space.grown = space.streams = 0
+
+    def _checkpoint_verification(self) -> None:
+        """What we wrote and synced ourselves need not be verified by the next start."""
+        for key in self._unverified:
+            space = self._state.space(key)
+            space.verified, space.verified_sum = space.newest, (space.written - space.removed) % MODULUS
+            self._db.execute(SQL["verify_namespace"], (space.verified, sum_text(space.verified_sum), key))
+        self._unverified.clear()
+        self._since = 0
+
+    def _put_token(self, row: TokenRow) -> None:
+        lists = (" ".join(row.scopes), " ".join(row.memories))
+        values = (row.id, row.hash, row.namespace, *lists, row.name, row.created, row.expires, row.revoked)
+        self._db.execute(SQL["put_token"], values)
+
+    def _drop_events(self, key: int) -> int:
+        count: int = self._db.execute("SELECT coalesce(sum(messages), 0) FROM namespaces WHERE key = ?", (key,)).get
+        span = (key << KEY_BITS, key << KEY_BITS | MASK)
+        self._db.execute("DELETE FROM events WHERE key BETWEEN ? AND ?", span)
+        self._db.execute("DELETE FROM gaps WHERE first BETWEEN ? AND ?", span)
+        for table in ("streams", "categories", "receipts"):
+            self._db.execute(f"DELETE FROM {table} WHERE namespace = ?", (key,))
+        self._unverified.discard(key)
+        return count
+
+    def _range(self, namespace: int, first: int, count: int) -> list[Event]:
+        return read_events(self._db, Query(namespace, global_position=first, limit=count))
+
+    def _clash(self, namespace: int, records: Sequence[Imported]) -> Duplicate:
+        """Which record of a refused import met something that exists."""
+        seen: set[object] = set()
+        for record in records:
+            names = (record.global_position, record.id, (record.stream, record.position))
+            stored = self._db.execute(
+                SQL["taken"],
+                {
+                    "key": namespace << KEY_BITS | record.global_position,
+                    "namespace": namespace,
+                    "id": record.id,
+                    "stream": record.stream,
+                    "position": record.position,
+                },
+            ).get
+            if stored or not seen.isdisjoint(names):
+                break
+            seen.update(names)
+        return Duplicate(
+            f"global position already exists: {record.global_position}", global_position=record.global_position
+        )
+
+    @contextlib.contextmanager
+    def _transaction(self, *, keep: bool = False) -> Iterator[None]:
+        """All or nothing, synced on leaving. Unless `keep`, what the writer remembers is read again."""
+        with explained(self._path, self._state):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+            if not keep:
+                self._state.forget()
+
+
+@contextlib.contextmanager
+def explained(path: Path, state: State | None = None) -> Iterator[None]:
+    """SQLite's errors in our words; what the writer remembered is forgotten with a failed transaction."""
+    try:
+        yield
+    except ApplianceError:
+        if state is not None:
+            state.forget()
+        raise
+    except apsw.FullError as error:
+        if state is not None:
+            state.forget()
+        raise Unavailable(
+            "the disk is full: nothing can be written",
+            hint=f"free space where {path.name} lives; reads go on, and writing resumes by itself",
+            retry_after=5,
+        ) from error
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise Corrupt(f"{path.name} is damaged: {error}", hint="restore the last proven backup") from error
+    except apsw.IOError as error:
+        if state is not None:
+            state.forget()
+        if getattr(error, "extendedresult", None) in (apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC):
+            # After a failed sync nobody knows what is on disk, and a second one would report success.
+            raise Broken(
+                f"{path.name} could not be synced: {error}", hint="check the disk, then start again"
+            ) from error
+        raise Unavailable(f"{path.name} cannot be read or written: {error}", hint="check the disk") from error
+    except (apsw.BusyError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
+        raise Unavailable(f"{path.name} cannot be opened: {error}", hint="check its owner and permissions") from error

@@ -1,0 +1,169 @@
+"""The reading half: a `query_only` connection for one caller at a time.
+
+An answer for the network is put together by SQLite itself and comes back as one text: one step, with the
+interpreter lock given up, instead of a hundred rows made into objects and back into text.
+"""
+
+from __future__ import annotations
+
+import apsw
+
+from appliance.model.event import Event, Head, Namespace, Page, Query
+from appliance.storage.ports import NamespaceStats, TokenRow
+from appliance.storage.sqlite.batch import KEY_BITS
+from appliance.storage.sqlite.sql import SQL, one
+
+__all__ = ["SqliteReader", "read_events"]
+
+MASK = (1 << KEY_BITS) - 1
+PAGE_CHARACTERS = 32 * 1024 * 1024  # a page that might be larger is built row by row and cut there
+ALL = 1 << 60
+
+_ROW = {kind: SQL[f"row_{kind}"].replace("{time}", SQL["time"]) for kind in ("stream", "category")}
+
+
+class SqliteReader:
+    """See `storage.ports.Reader`."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+
+    def events(self, query: Query) -> list[Event]:
+        return read_events(self._db, query)
+
+    def page(self, query: Query) -> Page:
+        if query.limit == 0:
+            return Page("", 0)
+        if self._may_be_wide(query):
+            return self._wide_page(query)
+        kind = "category" if query.stream is None else "stream"
+        source, bindings = _source(query)
+        text, count, position, key = one(
+            self._db,
+            f"SELECT group_concat(row, ','), count(*), max(position), max(key) FROM "
+            f"(SELECT {_ROW[kind]} AS row, e.position AS position, e.key AS key {source})",
+            bindings,
+        )
+        if not count:
+            return Page("", 0)
+        return Page(text, count, position, key & MASK)
+
+    def _may_be_wide(self, query: Query) -> bool:
+        widest = self._db.execute("SELECT widest FROM namespaces WHERE key = ?", (query.namespace,)).get or 0
+        return widest * (query.limit or 1000) > PAGE_CHARACTERS
+
+    def _wide_page(self, query: Query) -> Page:
+        kind = "category" if query.stream is None else "stream"
+        source, bindings = _source(query)
+        texts: list[str] = []
+        size = position = key = 0
+        cut = False
+        rows = self._db.execute(f"SELECT {_ROW[kind]}, e.position, e.key {source}", bindings)
+        for text, position, key in rows:  # noqa: B007 - the last ones are used below
+            texts.append(text)
+            size += len(text)
+            if size > PAGE_CHARACTERS:
+                cut = True
+                break
+        return Page(",".join(texts), len(texts), position, key & MASK, cut)
+
+    def last(self, namespace: int, stream: str, type: str = "") -> Event | None:
+        condition = "AND e.type = :type " if type else ""
+        row = self._db.execute(
+            f"SELECT {SQL['event_columns']} FROM streams s JOIN events e ON e.stream = s.key "
+            f"WHERE s.namespace = :namespace AND s.name = :stream {condition}ORDER BY e.position DESC LIMIT 1",
+            {"namespace": namespace, "stream": stream, "type": type},
+        ).fetchone()
+        return None if row is None else Event(*row)
+
+    def find(self, namespace: int, id: str) -> Event | None:
+        row = self._db.execute(
+            f"SELECT {SQL['event_columns']} FROM events e JOIN streams s ON s.key = e.stream "
+            f"WHERE e.id = ? AND e.key >> {KEY_BITS} = ?",
+            (id, namespace),
+        ).fetchone()
+        return None if row is None else Event(*row)
+
+    def head(self, namespace: int, stream: str) -> Head | None:
+        row = self._db.execute(SQL["head"], (namespace, stream)).fetchone()
+        return None if row is None else Head(*row)
+
+    def heads(self, namespace: int, *, prefix: str = "", after: str = "", limit: int = 100) -> list[Head]:
+        bindings = {"namespace": namespace, "prefix": prefix, "after": after, "limit": limit}
+        return [Head(*row) for row in self._db.execute(SQL["heads"], bindings)]
+
+    def categories(self, namespace: int) -> list[tuple[str, int, int]]:
+        return list(self._db.execute(SQL["categories"], (namespace,)))
+
+    def namespaces(self) -> list[Namespace]:
+        return [Namespace(*row) for row in self._db.execute(SQL["namespaces"])]
+
+    def stats(self, namespace: int) -> NamespaceStats:
+        row = self._db.execute(SQL["stats"], (namespace,)).fetchone()
+        return NamespaceStats(0, 0, None) if row is None else NamespaceStats(*row)
+
+    def tokens(self) -> list[TokenRow]:
+        return [
+            TokenRow(
+                id, hash, namespace, tuple(scopes.split()), name, tuple(memories.split()), created, expires, revoked
+            )
+            for id, hash, namespace, scopes, name, memories, created, expires, revoked in self._db.execute(
+                SQL["tokens"]
+            )
+        ]
+
+    def newest(self, namespace: int) -> int:
+        return self._db.execute(SQL["newest"], (namespace,)).get or 0
+
+    def oldest(self, namespace: int, category: str | None = None) -> int:
+        if category is None:
+            return self._db.execute(SQL["oldest"], (namespace,)).get or 1
+        return self._db.execute(SQL["oldest_of_category"], (namespace, category)).get or 1
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def read_events(db: apsw.Connection, query: Query) -> list[Event]:
+    if query.limit == 0:
+        return []
+    source, bindings = _source(query)
+    return [Event(*row) for row in db.execute(f"SELECT {SQL['event_columns']} {source}", bindings)]
+
+
+def _source(query: Query) -> tuple[str, dict[str, object]]:
+    """FROM … LIMIT for a query, and what to bind."""
+    first = query.namespace << KEY_BITS
+    bindings: dict[str, object] = {
+        "namespace": query.namespace,
+        "first": first | min(max(query.global_position, 0), MASK),
+        "through": first | (MASK if query.through is None else min(query.through, MASK)),
+        "limit": ALL if query.limit is None else query.limit,
+    }
+    conditions, order = ["e.key BETWEEN :first AND :through"], "e.key"
+    tables = "events e JOIN streams s ON s.key = e.stream"
+    if query.stream is not None:
+        # CROSS JOIN fixes the order: the stream first, then its events by position.
+        tables, order = "streams s CROSS JOIN events e ON e.stream = s.key", "e.position"
+        conditions = ["s.namespace = :namespace", "s.name = :stream", "e.position >= :position", *conditions]
+        bindings |= {"stream": query.stream, "position": max(query.position, 0)}
+    elif query.categories:
+        conditions.insert(0, _categories(query.categories, bindings))
+    if query.correlation is not None:
+        conditions.append("e.correlation = :correlation")
+        bindings["correlation"] = query.correlation
+    if query.group is not None:
+        conditions.append("e.cardinal % :size = :member")
+        bindings |= {"size": query.group.size, "member": query.group.member}
+    return f"FROM {tables} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT :limit", bindings
+
+
+def _categories(names: tuple[str, ...], bindings: dict[str, object]) -> str:
+    marks = []
+    for number, name in enumerate(names):
+        bindings[f"category{number}"] = name
+        marks.append(f":category{number}")
+    key = "SELECT key FROM categories WHERE namespace = :namespace AND name"
+    if len(marks) == 1:
+        return f"e.category = ({key} = {marks[0]})"
+    return f"e.category IN ({key} IN ({', '.join(marks)}))"

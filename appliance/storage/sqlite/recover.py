@@ -1,0 +1,150 @@
+"""Opening the log: the connection, the schema, and whether everything we acknowledged is there."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import apsw
+
+from appliance import __version__
+from appliance.errors import ConfigError, Corrupt, EventsLost
+from appliance.model.event import Event
+from appliance.storage.digest import MODULUS, digest_of, number_of
+from appliance.storage.ports import Recovery
+from appliance.storage.sqlite.batch import KEY_BITS
+from appliance.storage.sqlite.mark import Mark, MarkFile
+from appliance.storage.sqlite.sql import SQL, one
+
+__all__ = ["SCHEMA_VERSION", "connect", "migrate", "read_ledger", "recover", "verify"]
+
+APPLICATION_ID = 0x41505031  # "APP1", so that nobody takes another program's file for ours
+
+_MIGRATIONS = sorted(
+    (int(match[1]), entry.read_text())
+    for entry in (files(__package__) / "migrations").iterdir()
+    if (match := re.match(r"(\d+)_.*\.sql$", entry.name))
+)
+SCHEMA_VERSION = _MIGRATIONS[-1][0]
+
+
+def connect(path: Path, *, vfs: str = "", durable: bool, reading: bool = False) -> apsw.Connection:
+    """A connection with our settings. Only the writing one ever checkpoints."""
+    db = apsw.Connection(str(path), vfs=vfs or None)
+    db.execute(SQL["pragmas"])
+    if reading:
+        db.wal_autocheckpoint(0)
+        db.execute("PRAGMA query_only = ON; PRAGMA cache_size = -8000")
+    else:
+        db.execute("PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -32000")
+        db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+    return db
+
+
+def migrate(db: apsw.Connection, path: Path) -> None:
+    """Bring the schema forward, one transaction a step, after a copy of the file was put aside."""
+    version, owner = db.pragma("user_version"), db.pragma("application_id")
+    if owner not in (0, APPLICATION_ID) or (version and owner != APPLICATION_ID):
+        raise ConfigError(f"{path} is not a log of this program", hint="choose another data folder")
+    if version > SCHEMA_VERSION:
+        raise ConfigError(
+            f"{path} has schema {version}; appliance {__version__} knows up to {SCHEMA_VERSION}",
+            hint="run the newer program, or restore a backup made by this one",
+        )
+    if 0 < version < SCHEMA_VERSION:
+        db.execute("VACUUM INTO ?", (str(path.with_name(f"{path.name}.before-schema-{SCHEMA_VERSION}")),))
+    for number, script in _MIGRATIONS:
+        if number > version:
+            with db:
+                db.execute(script)
+                db.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}")
+
+
+def read_ledger(db: apsw.Connection) -> Mark:
+    batch, appended, total = one(db, SQL["ledger"])
+    return Mark(batch, appended, int(total, 16))
+
+
+def recover(db: apsw.Connection, mark: MarkFile | None, *, accept_loss: bool) -> Recovery:
+    """Compare the log with the high-water mark and verify what was written since the last checkpoint."""
+    ledger = read_ledger(db)
+    notes: list[str] = []
+    lost = 0
+    if mark is not None:
+        lost = _compare(ledger, mark, notes, accept_loss=accept_loss)
+        if lost:
+            _skip_lost(db, lost)
+        mark.write(read_ledger(db))
+    verified = sum(verify(db, key, since_checkpoint=True) for (key,) in db.execute("SELECT key FROM namespaces"))
+    events = db.execute("SELECT coalesce(sum(messages), 0) FROM namespaces").get
+    return Recovery(events, verified, lost, tuple(notes))
+
+
+def _compare(ledger: Mark, mark: MarkFile, notes: list[str], *, accept_loss: bool) -> int:
+    """How many acknowledged events are missing."""
+    found = mark.found
+    if found is None:
+        if ledger.batch:
+            what = "is missing" if mark.fresh else "cannot be read"
+            notes.append(f"the high-water mark {what}: loss at the end of the log would not be noticed this time")
+        return 0
+    if found.batch == ledger.batch and found != ledger:
+        raise Corrupt("the log and its high-water mark disagree", hint="restore the last proven backup")
+    if found.batch <= ledger.batch:
+        return 0
+    lost = found.appended - ledger.appended
+    told = f"{lost} acknowledged events are missing: the log ends at {ledger.appended}, {found.appended} were written"
+    if not accept_loss:
+        raise EventsLost(
+            told,
+            hint="restore the last proven backup, or start with --accept-loss to go on without them",
+            lost=lost,
+        )
+    notes.append(told)
+    return lost
+
+
+def _skip_lost(db: apsw.Connection, lost: int) -> None:
+    """Global positions that may have been seen by somebody are not given again."""
+    with db:
+        db.execute("UPDATE namespaces SET newest = newest + ?", (lost,))
+
+
+def verify(db: apsw.Connection, namespace: int, *, since_checkpoint: bool = False) -> int:
+    """Check every digest, and that their sum is what was written. Returns how many events were looked at.
+
+    Raises:
+        Corrupt: an event differs from what was written, or is missing.
+    """
+    _, _, written, removed, checkpoint, checkpoint_sum = one(db, SQL["load_namespace"], (namespace,))
+    start, total = (checkpoint, int(checkpoint_sum, 16)) if since_checkpoint else (0, 0)
+    count = 0
+    rows = db.execute(
+        f"SELECT {SQL['event_columns']}, e.digest FROM events e JOIN streams s ON s.key = e.stream "
+        "WHERE e.key > ? AND e.key <= ? ORDER BY e.key",
+        (namespace << KEY_BITS | start, (namespace + 1 << KEY_BITS) - 1),
+    )
+    for *fields, digest in rows:
+        event = Event(*fields)
+        computed = digest_of(
+            event.global_position,
+            event.position,
+            event.time,
+            event.id,
+            event.stream,
+            event.type,
+            event.data,
+            event.metadata,
+        )
+        if computed != digest:
+            raise Corrupt(
+                f"event {event.global_position} of namespace {namespace} is not what was written",
+                hint="restore the last proven backup",
+                global_position=event.global_position,
+            )
+        total += number_of(digest)
+        count += 1
+    if (total + int(removed, 16) - int(written, 16)) % MODULUS:
+        raise Corrupt(f"events of namespace {namespace} are missing", hint="restore the last proven backup")
+    return count

@@ -1,0 +1,42 @@
+"""The statements of `statements.sql`, by name."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from typing import Any
+
+import apsw
+
+from appliance.errors import Corrupt
+
+__all__ = ["SQL", "inserts", "one"]
+
+SIZES = (64, 16, 4, 1)  # rows per INSERT
+
+
+def _load() -> dict[str, str]:
+    text = (files(__package__) / "statements.sql").read_text()
+    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
+    return {name: body.strip().rstrip(";") for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+SQL = _load()
+
+
+def inserts(name: str, width: int) -> dict[int, str]:
+    """One statement per number of rows.
+
+    Many rows in one step: the interpreter lock is given up and asked for once, not once per row, and asking
+    for it while the loop is busy can take milliseconds.
+    """
+    row = f"({', '.join('?' * width)})"
+    return {size: SQL[name].format(rows=", ".join([row] * size)) for size in SIZES}
+
+
+def one(db: apsw.Connection, sql: str, bindings: tuple[Any, ...] | dict[str, Any] = ()) -> tuple[Any, ...]:
+    """The one row that must be there."""
+    row: tuple[Any, ...] | None = db.execute(sql, bindings).fetchone()
+    if row is None:
+        raise Corrupt("a row of the log's own tables is missing", hint="restore the last proven backup")
+    return row

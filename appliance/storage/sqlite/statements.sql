@@ -1,0 +1,129 @@
+-- Every statement of the engine, by name.
+
+-- name: pragmas
+PRAGMA busy_timeout = 5000;
+PRAGMA foreign_keys = OFF;
+PRAGMA trusted_schema = OFF;
+
+-- name: find_stream
+SELECT key, category, version, count, last FROM streams WHERE namespace = ? AND name = ?;
+
+-- name: find_category
+SELECT key FROM categories WHERE namespace = ? AND name = ?;
+
+-- name: load_namespace
+SELECT newest, widest, written, removed, verified, verified_sum FROM namespaces WHERE key = ?;
+
+-- name: ledger
+SELECT batch, appended, sum FROM ledger;
+
+-- name: taken_id
+SELECT 1 FROM events WHERE id = ? AND key >> 43 = ?;
+
+-- name: find_receipt
+SELECT fingerprint, first, count, time FROM receipts WHERE namespace = ? AND key = ?;
+
+-- name: put_receipt
+INSERT INTO receipts (namespace, key, fingerprint, first, count, time) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (namespace, key) DO UPDATE SET
+  fingerprint = excluded.fingerprint, first = excluded.first, count = excluded.count, time = excluded.time;
+
+-- name: drop_receipts
+DELETE FROM receipts WHERE time < ?;
+
+-- name: insert_category
+INSERT INTO categories (key, namespace, name) VALUES (?, ?, ?);
+
+-- name: next_category
+SELECT coalesce(max(key), 0) + 1 FROM categories;
+
+-- name: next_stream
+SELECT coalesce(max(key), 0) + 1 FROM streams;
+
+-- name: grow_category
+UPDATE categories SET streams = streams + ?, messages = messages + ? WHERE key = ?;
+
+-- name: grow_namespace
+UPDATE namespaces SET newest = ?, messages = messages + ?, streams = streams + ?,
+  last = max(coalesce(last, ?), ?), widest = ?, written = ? WHERE key = ?;
+
+-- name: verify_namespace
+UPDATE namespaces SET verified = ?, verified_sum = ? WHERE key = ?;
+
+-- name: advance_ledger
+UPDATE ledger SET batch = ?, appended = ?, sum = ?;
+
+-- name: put_streams
+INSERT INTO streams (key, namespace, name, category, version, count, last) VALUES {rows}
+ON CONFLICT (key) DO UPDATE SET version = excluded.version, count = excluded.count, last = excluded.last;
+
+-- name: put_events
+INSERT INTO events
+  (key, stream, position, category, cardinal, correlation, type, id, data, metadata, time, digest) VALUES {rows};
+
+-- name: create_namespace
+INSERT INTO namespaces (id, description, created) VALUES (?, ?, ?) RETURNING key;
+
+-- name: put_token
+INSERT INTO tokens (id, hash, namespace, scopes, memories, name, created, expires, revoked)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, scopes = excluded.scopes, memories = excluded.memories,
+  name = excluded.name, expires = excluded.expires, revoked = excluded.revoked;
+
+-- name: tokens
+SELECT id, hash, namespace, scopes, name, memories, created, expires, revoked FROM tokens ORDER BY created, id;
+
+-- name: namespaces
+SELECT key, id, description, created FROM namespaces ORDER BY created, key;
+
+-- name: stats
+SELECT messages, streams, last FROM namespaces WHERE key = ?;
+
+-- name: categories
+SELECT name, streams, messages FROM categories WHERE namespace = ? AND messages > 0 ORDER BY name;
+
+-- name: head
+SELECT name, version, count, last FROM streams WHERE namespace = ? AND name = ?;
+
+-- name: heads
+SELECT name, version, count, last FROM streams
+WHERE namespace = :namespace AND name > :after AND name >= :prefix AND substr(name, 1, length(:prefix)) = :prefix
+ORDER BY name LIMIT :limit;
+
+-- name: newest
+SELECT newest FROM namespaces WHERE key = ?;
+
+-- name: oldest_of_category
+SELECT oldest FROM categories WHERE namespace = ? AND name = ?;
+
+-- name: oldest
+SELECT coalesce(max(oldest), 1) FROM categories WHERE namespace = ?;
+
+-- name: expired
+SELECT key, stream, digest FROM events
+WHERE category = ? AND time < ? ORDER BY key LIMIT ?;
+
+-- name: event_columns
+(e.key >> 43), s.name, e.type, e.position, e.key & 0x7FFFFFFFFFF, e.id, e.data, e.metadata, e.time
+
+-- name: row_stream
+'["' || e.id || '",' || json_quote(e.type) || ',' || e.position || ',' || (e.key & 0x7FFFFFFFFFF) || ','
+  || e.data || ',' || coalesce(e.metadata, 'null') || ',"' || {time} || '"]'
+
+-- name: row_category
+'["' || e.id || '",' || json_quote(s.name) || ',' || json_quote(e.type) || ',' || e.position || ','
+  || (e.key & 0x7FFFFFFFFFF) || ',' || e.data || ',' || coalesce(e.metadata, 'null') || ',"' || {time} || '"]'
+
+-- name: time
+strftime('%Y-%m-%dT%H:%M:%S', (e.time - ((e.time % 1000000) + 1000000) % 1000000) / 1000000, 'unixepoch')
+  || '.' || substr(1000000 + ((e.time % 1000000) + 1000000) % 1000000, 2) || 'Z'
+
+-- name: empty_namespace
+UPDATE namespaces SET newest = 0, messages = 0, streams = 0, last = NULL, widest = 0,
+  written = '0', removed = '0', verified = 0, verified_sum = '0' WHERE key = ?;
+
+-- name: taken
+SELECT EXISTS (SELECT 1 FROM events WHERE key = :key)
+  OR EXISTS (SELECT 1 FROM events WHERE id = :id AND key >> 43 = :namespace)
+  OR EXISTS (SELECT 1 FROM events e JOIN streams s ON s.key = e.stream
+             WHERE s.namespace = :namespace AND s.name = :stream AND e.position = :position);
