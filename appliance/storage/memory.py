@@ -216,7 +216,7 @@ class MemoryEngine:
     def page(self, query: Query) -> Page:
         found = self.events(query)
         text = ",".join(_element(event, named=query.stream is None) for event in found)
-        return Page(text, len(found), found[-1] if found else None)
+        return Page(text, len(found), found[-1].position, found[-1].global_position) if found else Page("", 0)
 
     def last(self, namespace: int, stream: str, type: str = "") -> Event | None:
         found = [e for e in self.events(Query(namespace, stream)) if not type or e.type == type]

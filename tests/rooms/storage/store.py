@@ -1,0 +1,117 @@
+"""An engine as the tests talk to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import Any
+
+from appliance.ids import uuid7
+from appliance.model.event import Draft, Event, Imported, Namespace, Page, Query, Unit
+from appliance.storage.ports import Engine, Reader, TokenRow
+
+__all__ = ["HOUR", "NOON", "STRANGE_NAMES", "Store", "fresh_ids", "imported", "token_row"]
+
+NOON = 1_700_000_000_123_456  # microseconds since 1970
+HOUR = 3600 * 1_000_000
+STRANGE_NAMES = (
+    "ünï-çødé",
+    "Ω",
+    "名前-一",
+    "emoji-🧪+🧫",
+    "zero\u200dwidth-\u202eright",
+    'quote"back\\slash-1',
+    "tab\tand\x7f-1",
+    "a b-c d",
+    "per%cent-1",
+    "under_score-1",
+    "[brack*et]-?",
+    "'; drop table events; --",
+    "x" * 1000 + "-1",
+)
+
+
+def fresh_ids(seed: int = 0) -> Iterator[str]:
+    """Valid ids, the same for the same seed."""
+    rng = Random(seed)
+    while True:
+        yield uuid7(NOON, rng.randbytes(10))
+
+
+def token_row(
+    id: str = "first", *, namespace: int = 0, scopes: tuple[str, ...] = ("admin",), **fields: Any
+) -> TokenRow:
+    """A token whose hash follows from its id."""
+    return TokenRow(id, id.encode().ljust(32, b"#"), namespace, scopes, **fields)
+
+
+def imported(
+    place: int,
+    stream: str,
+    position: int,
+    *,
+    id: str = "",
+    time: int = NOON,
+    type: str = "Moved",
+    data: str = "{}",
+    metadata: str | None = None,
+) -> Imported:
+    """A record as it comes from another log; without `id` one that follows from its global position."""
+    id = id or uuid7(NOON, place.to_bytes(10, "big"))
+    return Imported(stream, type, position, place, id, data, metadata, time)
+
+
+class Store:
+    """An engine as the tests talk to it: one namespace, a clock that stands still, ids from a seed."""
+
+    def __init__(self, engine: Engine, namespace: str = "default", *, seed: int = 0) -> None:
+        self.engine = engine
+        self.now = NOON
+        self.ids = fresh_ids(seed)
+        found = [one for one in engine.reader().namespaces() if one.id == namespace]
+        self.namespace: Namespace = found[0] if found else self.create(namespace)
+        self.key = self.namespace.key
+
+    def create(self, id: str) -> Namespace:
+        return self.engine.create_namespace(id, f"about {id}", token_row(f"token of {id}"), self.now)
+
+    @property
+    def reader(self) -> Reader:
+        return self.engine.reader()
+
+    def commit(self, *units: Unit) -> Sequence[Any]:
+        """The outcomes of one batch, sealed."""
+        committed = self.engine.commit(units, now_us=self.now, new_ids=self.ids)
+        self.engine.seal(committed.mark)
+        assert list(committed.fresh) == sorted(
+            committed.fresh, key=lambda event: (event.namespace, event.global_position)
+        )
+        return committed.outcomes
+
+    def unit(self, *drafts: Draft, key: str = "", fingerprint: bytes = b"") -> Unit:
+        return Unit(self.key, drafts, key, fingerprint)
+
+    def write(self, *drafts: Draft, key: str = "", fingerprint: bytes = b"") -> tuple[Event, ...]:
+        """One unit in a batch of its own; raises its refusal."""
+        (outcome,) = self.commit(self.unit(*drafts, key=key, fingerprint=fingerprint))
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome  # type: ignore[no-any-return]
+
+    def put(self, stream: str, type: str = "Happened", data: str = "{}", **fields: Any) -> Event:
+        return self.write(Draft(stream, type, data, **fields))[0]
+
+    def events(self, stream: str | None = None, **fields: Any) -> list[Event]:
+        return self.reader.events(Query(self.key, stream, **fields))
+
+    def places(self, stream: str | None = None, **fields: Any) -> list[int]:
+        return [event.global_position for event in self.events(stream, **fields)]
+
+    def positions(self, stream: str, **fields: Any) -> list[int]:
+        return [event.position for event in self.events(stream, **fields)]
+
+    def page(self, stream: str | None = None, **fields: Any) -> Page:
+        return self.reader.page(Query(self.key, stream, **fields))
+
+    def take(self, *records: Imported) -> tuple[Event, ...]:
+        return self.engine.import_batch(self.key, records)
