@@ -153,7 +153,8 @@ class Engine(Protocol):
         used up, no key. Its outcome is VersionConflict; Duplicate with fact `id` (ids are unique per namespace);
         KeyReused (another fingerprint within `KEY_LIFETIME_US` of the first use); or NotFound (no such namespace).
         A key that comes back with its fingerprint gets the first events again, also within one batch and after a
-        restart. Positions go up by one from 0 per stream, global positions by one from 1 per namespace.
+        restart; Duplicate with fact `key`, once retention has removed one of them. Positions go up by one from 0
+        per stream, global positions by one from 1 per namespace.
 
         Raises:
             Unavailable: nothing was written and nothing may be acknowledged (disk full, I/O error).
@@ -165,10 +166,11 @@ class Engine(Protocol):
         """Sync the high-water mark. Only then may the commit be acknowledged. May run beside the next commit."""
         ...
 
-    def import_batch(self, namespace: int, records: Sequence[Imported]) -> tuple[Event, ...]:
+    def import_batch(self, namespace: int, records: Sequence[Imported]) -> Committed:
         """One synced transaction of records that keep positions, ids and times; gaps and any order are fine.
 
-        What is written later goes on behind the highest position of its stream and of the namespace.
+        What is written later goes on behind the highest position of its stream and of the namespace. `outcomes`
+        has one entry, for all of them; `mark` is to be sealed as after `commit`.
 
         Raises:
             Duplicate: a global position, id or stream position exists; nothing is written.
@@ -204,6 +206,10 @@ class Engine(Protocol):
 
         Returns how many went. No version and no global position ever falls; `oldest` rises.
         """
+        ...
+
+    def forget_receipts(self, now_us: int) -> int:
+        """Drop idempotency keys older than `KEY_LIFETIME_US`. Returns how many."""
         ...
 
     def reader(self) -> Reader: ...

@@ -15,13 +15,13 @@ from appliance.errors import ApplianceError, Duplicate, KeyReused, VersionConfli
 from appliance.model.event import Draft, Event, Imported, Unit
 from appliance.model.names import correlation_of
 from appliance.storage.digest import MODULUS, digest_of, number_of
+from appliance.storage.ports import KEY_LIFETIME_US
 from appliance.storage.sqlite.sql import SQL
 from appliance.storage.sqlite.state import Category, Head, Space, State
 
-__all__ = ["KEY_BITS", "RECEIPT_AGE", "Batch"]
+__all__ = ["KEY_BITS", "Batch"]
 
 KEY_BITS = 43  # of events.key that hold the global position: at 10,000 events a second, 27 years
-RECEIPT_AGE = 24 * 3600 * 1_000_000  # microseconds an idempotency key is kept
 
 Row = tuple[object, ...]
 ReadRange = Callable[[int, int, int], list[Event]]  # namespace, first global position, count
@@ -87,14 +87,24 @@ class Batch:
             fingerprint, events = here
         else:
             row = self._db.execute(SQL["find_receipt"], (unit.namespace, unit.key)).fetchone()
-            if row is None or row[3] < self._now - RECEIPT_AGE:
+            if row is None or row[3] + KEY_LIFETIME_US <= self._now:
                 return None
             fingerprint, first, count, _ = row
-            events = tuple(self._read(unit.namespace, first, count)) if fingerprint == unit.fingerprint else ()
+            events = self._first_events(unit, first, count) if fingerprint == unit.fingerprint else ()
         if fingerprint != unit.fingerprint:
             raise KeyReused(
                 f"idempotency key {unit.key!r} was used with another body",
                 hint="use a new key for a new request; a key is kept for 24 hours",
+            )
+        return events
+
+    def _first_events(self, unit: Unit, first: int, count: int) -> tuple[Event, ...]:
+        events = tuple(self._read(unit.namespace, first, count))
+        if len(events) < count:
+            raise Duplicate(
+                f"retention has removed what idempotency key {unit.key!r} wrote",
+                hint="use a new key to write it again",
+                key=unit.key,
             )
         return events
 
@@ -169,9 +179,9 @@ class Batch:
         if head.version < 0 and head.count == 0:
             space.streams += 1
             category.streams += 1
+        head.last = event.time if head.version < 0 else max(head.last, event.time)
         head.version = max(head.version, event.position)
         head.count += 1
-        head.last = max(head.last, event.time)
         category.grown += 1
         space.grown += 1
         space.newest = max(space.newest, event.global_position)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import apsw
 
-from appliance.errors import ApplianceError, Broken, Corrupt, Duplicate, Unavailable
+from appliance.errors import ApplianceError, Broken, Corrupt, Duplicate, NotFound, Unavailable
 from appliance.model.event import Event, Imported, Namespace, Query, Unit
 from appliance.storage.digest import MODULUS, sum_text
-from appliance.storage.ports import Committed, Recovery, TokenRow
-from appliance.storage.sqlite.batch import KEY_BITS, RECEIPT_AGE, Batch, Row
+from appliance.storage.ports import KEY_LIFETIME_US, Committed, Recovery, TokenRow
+from appliance.storage.sqlite.batch import KEY_BITS, Batch, Row
 from appliance.storage.sqlite.mark import Mark, MarkFile
 from appliance.storage.sqlite.reader import MASK, SqliteReader, read_events
 from appliance.storage.sqlite.recover import connect, migrate, read_ledger, recover
@@ -87,7 +87,7 @@ class SqliteEngine:
             except OSError as error:
                 raise Broken(f"the high-water mark could not be synced: {error}") from error
 
-    def import_batch(self, namespace: int, records: Sequence[Imported]) -> tuple[Event, ...]:
+    def import_batch(self, namespace: int, records: Sequence[Imported]) -> Committed:
         with explained(self._path, self._state):
             self._state.trim()
             batch = Batch(self._db, self._state, now_us=0, new_ids=iter(()), read=self._range)
@@ -98,8 +98,8 @@ class SqliteEngine:
             except apsw.ConstraintError:
                 self._state.forget()
                 raise self._clash(namespace, records) from None
-        self.seal(mark)
-        return tuple(batch.events)
+        events = tuple(batch.events)
+        return Committed((events,), events, mark)
 
     def create_namespace(self, id: str, description: str, token: TokenRow, now_us: int) -> Namespace:
         with self._transaction():
@@ -131,9 +131,10 @@ class SqliteEngine:
         with self._transaction():
             return Retention(self._db).remove(namespace, category, before_us, limit)
 
-    def forget_receipts(self, now_us: int) -> None:
-        with self._transaction():
-            self._db.execute(SQL["drop_receipts"], (now_us - RECEIPT_AGE,))
+    def forget_receipts(self, now_us: int) -> int:
+        with self._transaction(keep=True):
+            self._db.execute(SQL["drop_receipts"], (now_us - KEY_LIFETIME_US,))
+        return self._db.changes()
 
     def reader(self) -> SqliteReader:
         with explained(self._path):
@@ -190,9 +191,9 @@ class SqliteEngine:
             for namespace, head in batch.heads.values()
         ]
         self._put(_PUT_STREAMS, rows)
-        newest = batch.events[-1].time
+        latest = max(event.time for event in batch.events)
         for space in batch.spaces.values():
-            row = (space.newest, space.grown, space.streams, newest, newest, space.widest)
+            row = (space.newest, space.grown, space.streams, latest, latest, space.widest)
             self._db.execute(SQL["grow_namespace"], (*row, sum_text(space.written), space.key))
 
     def _put(self, statements: dict[int, str], rows: Sequence[Row]) -> None:
@@ -223,7 +224,9 @@ class SqliteEngine:
         self._db.execute(SQL["put_token"], values)
 
     def _drop_events(self, key: int) -> int:
-        count: int = self._db.execute("SELECT coalesce(sum(messages), 0) FROM namespaces WHERE key = ?", (key,)).get
+        count: int | None = self._db.execute("SELECT messages FROM namespaces WHERE key = ?", (key,)).get
+        if count is None:
+            raise NotFound("the namespace does not exist any more", namespace=key)
         span = (key << KEY_BITS, key << KEY_BITS | MASK)
         self._db.execute("DELETE FROM events WHERE key BETWEEN ? AND ?", span)
         self._db.execute("DELETE FROM gaps WHERE first BETWEEN ? AND ?", span)
@@ -233,7 +236,7 @@ class SqliteEngine:
         return count
 
     def _range(self, namespace: int, first: int, count: int) -> list[Event]:
-        return read_events(self._db, Query(namespace, global_position=first, limit=count))
+        return read_events(self._db, Query(namespace, global_position=first, through=first + count - 1))
 
     def _clash(self, namespace: int, records: Sequence[Imported]) -> Duplicate:
         """Which record of a refused import met something that exists."""

@@ -29,7 +29,7 @@ ON CONFLICT (namespace, key) DO UPDATE SET
   fingerprint = excluded.fingerprint, first = excluded.first, count = excluded.count, time = excluded.time;
 
 -- name: drop_receipts
-DELETE FROM receipts WHERE time < ?;
+DELETE FROM receipts WHERE time <= ?;
 
 -- name: insert_category
 INSERT INTO categories (key, namespace, name) VALUES (?, ?, ?);
@@ -67,8 +67,8 @@ INSERT INTO namespaces (id, description, created) VALUES (?, ?, ?) RETURNING key
 -- name: put_token
 INSERT INTO tokens (id, hash, namespace, scopes, memories, name, created, expires, revoked)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, scopes = excluded.scopes, memories = excluded.memories,
-  name = excluded.name, expires = excluded.expires, revoked = excluded.revoked;
+ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, namespace = excluded.namespace, scopes = excluded.scopes,
+  memories = excluded.memories, name = excluded.name, created = excluded.created, expires = excluded.expires, revoked = excluded.revoked;
 
 -- name: tokens
 SELECT id, hash, namespace, scopes, name, memories, created, expires, revoked FROM tokens ORDER BY created, id;
@@ -107,16 +107,16 @@ WHERE category = ? AND time < ? ORDER BY key LIMIT ?;
 (e.key >> 43), s.name, e.type, e.position, e.key & 0x7FFFFFFFFFF, e.id, e.data, e.metadata, e.time
 
 -- name: row_stream
-'["' || e.id || '",' || json_quote(e.type) || ',' || e.position || ',' || (e.key & 0x7FFFFFFFFFF) || ','
-  || e.data || ',' || coalesce(e.metadata, 'null') || ',"' || {time} || '"]'
+concat('["', e.id, '",', json_quote(e.type), ',', e.position, ',', e.key & 0x7FFFFFFFFFF, ',',
+  e.data, ',', coalesce(e.metadata, 'null'), ',"', {time}, '"]')
 
 -- name: row_category
-'["' || e.id || '",' || json_quote(s.name) || ',' || json_quote(e.type) || ',' || e.position || ','
-  || (e.key & 0x7FFFFFFFFFF) || ',' || e.data || ',' || coalesce(e.metadata, 'null') || ',"' || {time} || '"]'
+concat('["', e.id, '",', json_quote(s.name), ',', json_quote(e.type), ',', e.position, ',', e.key & 0x7FFFFFFFFFF, ',',
+  e.data, ',', coalesce(e.metadata, 'null'), ',"', {time}, '"]')
 
 -- name: time
-strftime('%Y-%m-%dT%H:%M:%S', (e.time - ((e.time % 1000000) + 1000000) % 1000000) / 1000000, 'unixepoch')
-  || '.' || substr(1000000 + ((e.time % 1000000) + 1000000) % 1000000, 2) || 'Z'
+strftime('%Y-%m-%dT%H:%M:%S', (e.time - ((e.time % 1000000) + 1000000) % 1000000) / 1000000, 'unixepoch'),
+  '.', substr(1000000 + ((e.time % 1000000) + 1000000) % 1000000, 2), 'Z'
 
 -- name: empty_namespace
 UPDATE namespaces SET newest = 0, messages = 0, streams = 0, last = NULL, widest = 0,
