@@ -82,7 +82,7 @@ class Head:
     stream: str
     version: int  # position of the last event
     count: int  # events still stored
-    time: int  # of the last event
+    time: int  # latest time of any event of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,12 +60,8 @@ class _Space:
         self.newest = max(self.newest, event.global_position)
         self.latest = event.time if self.latest is None else max(self.latest, event.time)
         head = self.heads.get(event.stream, Head(event.stream, -1, 0, event.time))
-        latest = event.position > head.version
         self.heads[event.stream] = Head(
-            event.stream,
-            version=event.position if latest else head.version,
-            count=head.count + 1,
-            time=event.time if latest else head.time,
+            event.stream, max(head.version, event.position), head.count + 1, max(head.time, event.time)
         )
 
     def remove(self, event: Event) -> None:
@@ -126,6 +122,8 @@ class MemoryEngine:
         if receipt is not None and now_us < receipt.until:
             if receipt.fingerprint != unit.fingerprint:
                 raise KeyReused("this idempotency key was used with another body", hint="use a new key for a new body")
+            if any(event.id not in space.ids for event in receipt.events):
+                raise Duplicate("retention has removed what this idempotency key wrote", key=unit.key)
             return receipt.events, True
         events = _placed(space, unit.drafts, now_us, new_ids)
         for event in events:
@@ -138,7 +136,7 @@ class MemoryEngine:
         """Nothing to sync."""
 
     @_locked
-    def import_batch(self, namespace: int, records: Sequence[Imported]) -> tuple[Event, ...]:
+    def import_batch(self, namespace: int, records: Sequence[Imported]) -> Committed:
         space = self._space(namespace)
         places = {event.global_position for event in space.events}
         slots = {(event.stream, event.position) for event in space.events}
@@ -155,7 +153,7 @@ class MemoryEngine:
         events = tuple(_as_event(namespace, record) for record in records)
         for event in events:
             space.add(event)
-        return events
+        return Committed((events,), events)
 
     @_locked
     def create_namespace(self, id: str, description: str, token: TokenRow, now_us: int) -> Namespace:
@@ -191,6 +189,15 @@ class MemoryEngine:
         for event in old:
             space.remove(event)
         return len(old)
+
+    @_locked
+    def forget_receipts(self, now_us: int) -> int:
+        forgotten = 0
+        for space in self._spaces.values():
+            kept = {key: receipt for key, receipt in space.receipts.items() if now_us < receipt.until}
+            forgotten += len(space.receipts) - len(kept)
+            space.receipts = kept
+        return forgotten
 
     def reader(self) -> Reader:
         return self

@@ -37,6 +37,12 @@ class Keeping:
         assert (event.position, event.global_position) == (4, 21)
         assert store.reader.head(store.key, "a-1") == Head("a-1", version=4, count=2, time=NOON)
 
+    def test_times_of_an_import_may_fall_and_lie_before_1970(self, store: Store) -> None:
+        store.take(imported(1, "a-1", 0, time=-20), imported(2, "a-1", 1, time=-10), imported(3, "a-1", 2, time=-30))
+
+        assert store.reader.head(store.key, "a-1") == Head("a-1", version=2, count=3, time=-10)
+        assert store.reader.stats(store.key).last == -10
+
     def test_import_may_come_in_any_order_and_fill_gaps(self, store: Store) -> None:
         store.take(imported(10, "a-1", 1), imported(4, "b-1", 0))
 
@@ -240,6 +246,17 @@ class Keeping:
 
         assert store.reader.find(store.key, taken) is None
         assert store.put("old-1", id=taken).position == 1
+
+    def test_key_whose_events_retention_removed_writes_nothing(self, store: Store) -> None:
+        unit = (Draft("old-1", "A", "{}"), Draft("new-1", "B", "{}"))
+        store.write(*unit, key="k", fingerprint=b"1")
+        store.put("new-1")
+        store.engine.retain(store.key, "old", NOON + 1, 10)
+
+        with pytest.raises(Duplicate) as refused:
+            store.write(*unit, key="k", fingerprint=b"1")
+
+        assert (refused.value.facts["key"], store.places()) == ("k", [2, 3])
 
     def test_retention_of_an_unknown_category_removes_nothing(self, aged: Store) -> None:
         assert aged.engine.retain(aged.key, "nothing", NOON + 100 * HOUR, 100) == 0

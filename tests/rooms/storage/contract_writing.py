@@ -209,6 +209,16 @@ class Writing:
 
         assert [event.position for event in written] == [1]
 
+    def test_keys_past_their_time_are_dropped_and_counted(self, store: Store) -> None:
+        store.write(Draft("a-1", "A", "{}"), key="old", fingerprint=b"1")
+        store.now += HOUR
+        store.write(Draft("a-1", "B", "{}"), key="young", fingerprint=b"1")
+        store.now += KEY_LIFETIME_US - HOUR
+
+        assert [store.engine.forget_receipts(store.now) for _ in range(2)] == [1, 0]
+        with pytest.raises(KeyReused):
+            store.write(Draft("a-1", "C", "{}"), key="young", fingerprint=b"2")
+
     def test_key_belongs_to_its_namespace(self, store: Store) -> None:
         other = Store(store.engine, "other")
         store.write(Draft("a-1", "A", "{}"), key="k", fingerprint=b"1")

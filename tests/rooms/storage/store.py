@@ -114,4 +114,8 @@ class Store:
         return self.reader.page(Query(self.key, stream, **fields))
 
     def take(self, *records: Imported) -> tuple[Event, ...]:
-        return self.engine.import_batch(self.key, records)
+        """Import one batch, sealed."""
+        committed = self.engine.import_batch(self.key, records)
+        self.engine.seal(committed.mark)
+        assert committed.outcomes == (committed.fresh,)
+        return committed.fresh
