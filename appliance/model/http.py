@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, Rejected
 from appliance.model.principal import Principal
 
 __all__ = [
@@ -25,6 +25,8 @@ __all__ = [
     "json_response",
     "problem",
 ]
+
+QUERY_FIELDS = 100
 
 
 class Outlet(Protocol):
@@ -79,9 +81,16 @@ class Request:
 
     @property
     def query(self) -> dict[str, str]:
-        """Query parameters; of a repeated one the first."""
+        """Query parameters; of a repeated one the first.
+
+        Raises:
+            Rejected: there are too many.
+        """
         if self._query is None:
-            pairs = parse_qsl(self.raw_query, keep_blank_values=True, max_num_fields=100)
+            try:
+                pairs = parse_qsl(self.raw_query, keep_blank_values=True, max_num_fields=QUERY_FIELDS)
+            except ValueError as error:
+                raise Rejected(f"a query holds {QUERY_FIELDS} parameters at most") from error
             self._query = dict(reversed(pairs))
         return self._query
 
