@@ -1,1 +1,5 @@
+"""Live events: encode once, join once, offer to everyone, wait for nobody."""
 
+from appliance.bus.service import Bus, Subscription
+
+__all__ = ["Bus", "Subscription"]

@@ -1,1 +1,1 @@
-
+"""How events leave: dialects over SSE and WebSocket."""

@@ -128,7 +128,15 @@ def read_events(db: apsw.Connection, query: Query) -> list[Event]:
     if query.limit == 0:
         return []
     source, bindings = _source(query)
-    return [Event(*row) for row in db.execute(f"SELECT {SQL['event_columns']} {source}", bindings)]
+    events: list[Event] = []
+    room = PAGE_CHARACTERS
+    for row in db.execute(f"SELECT {SQL['event_columns']} {source}", bindings):
+        event = Event(*row)
+        events.append(event)
+        room -= len(event.data) + len(event.metadata or "")
+        if room < 0:
+            break
+    return events
 
 
 def _source(query: Query) -> tuple[str, dict[str, object]]:

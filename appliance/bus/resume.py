@@ -1,0 +1,56 @@
+"""Joins what is stored to what is live: history first, no gap, no double.
+
+    0 … stored … boundary │ live blocks …
+    └ read from the log ──┘└ from the ring, begun at the boundary
+
+The boundary is drawn in one step with taking a place in the audience: what the log had shown by then is read,
+what came later is in the ring from that place on. If the ring forgets that place before the history is read,
+a new boundary is drawn and the reading goes on from where it is. Pure.
+"""
+
+from __future__ import annotations
+
+from appliance.model.event import Event, Query
+from appliance.model.topic import Topic
+
+__all__ = ["Resume"]
+
+PAGE = 500  # events read at once
+
+
+class Resume:
+    """One reader's way from a position to the present."""
+
+    def __init__(self, topic: Topic, *, position: int = 0, global_position: int | None = 0) -> None:
+        """
+        Args:
+            position: first position wanted, of a stream.
+            global_position: first global position wanted; None: only what is still to come.
+        """
+        self._topic = topic
+        self._position = position
+        self._next = global_position
+        self.boundary = 0
+
+    @classmethod
+    def since(cls, topic: Topic, since: int | None) -> Resume:
+        """From a client's position: a stream's for a stream, else global; None: only what is still to come."""
+        if since is not None and topic.stream is not None:
+            return cls(topic, position=since)
+        return cls(topic, global_position=since)
+
+    def draw(self, newest: int) -> None:
+        """Draw the boundary at the newest position shown; in the same step the caller takes its place."""
+        self.boundary = newest
+        if self._next is None:
+            self._next = newest + 1
+
+    def wanted(self) -> Query | None:
+        """What to read next; None: the boundary is reached, go live."""
+        if self._next is None or self._next > self.boundary:
+            return None
+        return self._topic.query(position=self._position, global_position=self._next, through=self.boundary, limit=PAGE)
+
+    def took(self, events: list[Event]) -> None:
+        """The answer to `wanted`. A reader may cut a page short; only an empty one means there is no more."""
+        self._next = events[-1].global_position + 1 if events else self.boundary + 1

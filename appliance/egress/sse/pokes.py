@@ -1,0 +1,44 @@
+"""Pokes: "something new at position p", without the data. The live half of the message-store API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from appliance.egress.memo import once
+from appliance.model.event import Event
+
+__all__ = ["POKES", "PokeDialect", "chunk"]
+
+
+def chunk(data: bytes) -> bytes:
+    """One HTTP/1.1 chunk."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+class _Poke(msgspec.Struct):
+    stream: str
+    position: int
+    globalPosition: int
+
+
+def _poke(event: Event) -> bytes:
+    poke = msgspec.json.encode(_Poke(event.stream, event.position, event.global_position))
+    return b"event: poke\ndata: %b\n\n" % poke
+
+
+class PokeDialect:
+    """One block for each message, never merged: clients count them."""
+
+    idle = chunk(b": keep-alive\n\n")
+    ready = chunk(b": ready\n\n")
+
+    def __init__(self) -> None:
+        self.encode = once(_poke)
+
+    def join(self, parts: Sequence[bytes]) -> bytes:
+        return chunk(b"".join(parts))
+
+
+POKES = PokeDialect()

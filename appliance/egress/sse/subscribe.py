@@ -1,0 +1,136 @@
+"""GET /subscribe: pokes of a stream, of categories, or of everything, from a position on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from appliance.bus import Bus
+from appliance.egress.sse.pokes import POKES
+from appliance.model.event import Group, Head
+from appliance.model.http import Exchange, Lane, Request, Response, Route, Stream
+from appliance.model.principal import Principal
+from appliance.model.topic import Topic
+
+__all__ = ["Subscribe", "parse"]
+
+MOST_CATEGORIES = 100
+
+_HEADERS = (
+    ("cache-control", "no-cache"),
+    ("connection", "keep-alive"),
+    ("access-control-allow-origin", "*"),
+    ("x-accel-buffering", "no"),
+)
+
+ParsedQuery = tuple[Topic, int | None]
+
+
+class Subscribe:
+    """
+    Args:
+        authenticate: who is asking, or the refusal in the message store's own dialect.
+        head: head of a stream, for a position that lies in the future.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        authenticate: Callable[[Request], Principal | Response],
+        head: Callable[[int, str], Awaitable[Head | None]],
+        newest: Callable[[int], int],
+    ) -> None:
+        self._bus = bus
+        self._authenticate = authenticate
+        self._head = head
+        self._newest = newest
+
+    def route(self) -> Route:
+        return Route(
+            "GET",
+            "/subscribe",
+            self.handle,
+            "Pokes of new messages as server-sent events",
+            lane=Lane.FAST,
+            tags=("message store",),
+        )
+
+    async def handle(self, request: Request) -> Response | Stream:
+        caller = self._authenticate(request)
+        if isinstance(caller, Response):
+            return caller
+        try:
+            topic, since = parse(request.query, caller.namespace.key)
+        except ValueError as error:
+            return Response(400, str(error).encode(), "text/plain; charset=utf-8")
+        topic = await self._with_floor(topic, since)
+
+        async def run(exchange: Exchange) -> None:
+            subscription = await self._bus.follow(topic, POKES, exchange.outlet, since, POKES.ready)
+            try:
+                await exchange.closed()
+            finally:
+                subscription.leave()
+
+        return Stream(run, headers=_HEADERS)
+
+    async def _with_floor(self, topic: Topic, since: int | None) -> Topic:
+        """A position that lies in the future leaves out what comes before it."""
+        if not since:
+            return topic
+        if topic.stream is None:
+            ahead = since > self._newest(topic.namespace) + 1
+        else:
+            head = await self._head(topic.namespace, topic.stream)
+            ahead = since > (-1 if head is None else head.version) + 1
+        return Topic(topic.namespace, topic.stream, topic.categories, topic.group, since) if ahead else topic
+
+
+def parse(query: Mapping[str, str], namespace: int) -> ParsedQuery:
+    """What to follow, and from which position (None: only what comes).
+
+    Raises:
+        ValueError: with the text the client gets.
+    """
+    stream, everything = query.get("stream", ""), query.get("all") == "true"
+    categories = _categories(query)
+    if everything and (stream or categories):
+        raise ValueError("Cannot combine 'all' with 'stream' or 'category'")
+    if stream and categories:
+        raise ValueError("Cannot specify both 'stream' and 'category'")
+    if not (stream or categories or everything):
+        raise ValueError("Either 'stream', 'category', or 'all=true' parameter required")
+    position = _number(query, "position", "Invalid position parameter")
+    group = _group(query) if categories else None
+    # Everything is followed live unless a position is given; streams and categories begin at 0.
+    since = position if everything or position is not None else 0
+    return Topic(namespace, stream or None, categories, group), None if since is None else max(since, 0)
+
+
+def _categories(query: Mapping[str, str]) -> tuple[str, ...]:
+    names = [query.get("category", ""), *query.get("categories", "").split(",")]
+    found = tuple(sorted({name for name in names if name}))
+    if len(found) > MOST_CATEGORIES:
+        raise ValueError(f"At most {MOST_CATEGORIES} categories in one subscription")
+    return found
+
+
+def _group(query: Mapping[str, str]) -> Group | None:
+    member = _number(query, "consumer", "Invalid consumer parameter", "consumerGroupMember")
+    size = _number(query, "size", "Invalid size parameter", "consumerGroupSize")
+    if member is None:
+        return None
+    if member < 0:
+        raise ValueError("Invalid consumer parameter")
+    if size is None or member >= size:
+        raise ValueError("Invalid consumer group: member must be < size")
+    return Group(member, size)
+
+
+def _number(query: Mapping[str, str], name: str, refusal: str, other: str = "") -> int | None:
+    text = query.get(name) or query.get(other, "")
+    if not text:
+        return None
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
+        raise ValueError(refusal)
+    return int(text)

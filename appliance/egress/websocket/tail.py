@@ -1,0 +1,119 @@
+"""/ws/tail: stored and new events as JSON text frames, one envelope each.
+
+    ws://…/ws/tail?category=order&since=1
+    {"id":"…","stream":"order-7","type":"OrderPlaced","position":0,"globalPosition":1,
+     "data":{…},"metadata":null,"time":"2026-01-02T03:04:05.678901Z"}
+
+`since` is the first global position wanted (a stream's own with `stream=`), or `last` for the newest event and
+what follows; without it only new events come. `category` may be repeated as `categories=a,b`; with neither
+`stream` nor `category` everything of the namespace comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+import trio
+
+from appliance.bus import Bus
+from appliance.clock import stamp
+from appliance.egress.memo import once
+from appliance.errors import Rejected
+from appliance.model.event import Event, Head
+from appliance.model.frames import ping_frame, text_frame
+from appliance.model.http import Request, Socket, SocketClosed, SocketRoute
+from appliance.model.principal import READ
+from appliance.model.topic import Topic
+
+__all__ = ["TAIL", "Tail", "TailDialect"]
+
+_encode = msgspec.json.encode
+
+
+def _envelope(event: Event) -> bytes:
+    text = (
+        f'{{"id":"{event.id}","stream":{_text(event.stream)},"type":{_text(event.type)},"position":{event.position},'
+        f'"globalPosition":{event.global_position},"data":{event.data},"metadata":{event.metadata or "null"},'
+        f'"time":"{stamp(event.time)}"}}'
+    )
+    return text_frame(text.encode())
+
+
+def _text(value: str) -> str:
+    return _encode(value).decode()
+
+
+class TailDialect:
+    """Events as they are stored. Frames from a server are unmasked, so the same bytes serve everyone."""
+
+    idle = ping_frame()  # browsers and libraries answer by themselves
+
+    def __init__(self) -> None:
+        self.encode = once(_envelope)
+
+    def join(self, parts: Sequence[bytes]) -> bytes:
+        return b"".join(parts)
+
+
+TAIL = TailDialect()
+
+
+class Tail:
+    def __init__(
+        self, bus: Bus, head: Callable[[int, str], Awaitable[Head | None]], newest: Callable[[int], int]
+    ) -> None:
+        self._bus = bus
+        self._head = head
+        self._newest = newest
+
+    def route(self) -> SocketRoute:
+        return SocketRoute("/ws/tail", self.serve, "Stored and new events as JSON", scope=READ, admit=self.admit)
+
+    def admit(self, request: Request) -> None:
+        _topic(request.query, 0)
+        _since(request.query)
+
+    async def serve(self, socket: Socket) -> None:
+        principal = socket.request.principal
+        assert principal is not None  # the route has a scope
+        topic = _topic(socket.request.query, principal.namespace.key)
+        since = _since(socket.request.query)
+        position = await self._newest_of(topic) if since == "last" else since
+        try:
+            subscription = await self._bus.follow(topic, TAIL, socket.outlet, position)
+        except trio.BrokenResourceError:
+            return
+        try:
+            while True:
+                await socket.receive()  # a tail has nothing to ask: what comes is read and left
+        except SocketClosed:
+            return
+        finally:
+            subscription.leave()
+
+    async def _newest_of(self, topic: Topic) -> int:
+        if topic.stream is None:
+            return self._newest(topic.namespace)
+        head = await self._head(topic.namespace, topic.stream)
+        return 0 if head is None else head.version
+
+
+def _topic(query: Mapping[str, str], namespace: int) -> Topic:
+    stream = query.get("stream") or None
+    names = {name for name in (query.get("category", ""), *query.get("categories", "").split(",")) if name}
+    if stream is not None and names:
+        raise Rejected("a tail follows a stream or categories, not both", hint="open two connections")
+    return Topic(namespace, stream, tuple(sorted(names)))
+
+
+def _since(query: Mapping[str, str]) -> int | Literal["last"] | None:
+    text = query.get("since", "")
+    if not text:
+        return None
+    if text == "last":
+        return "last"
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
+        raise Rejected(f"since={text!r} is not a position", hint="give a number, or 'last'")
+    return int(text)
