@@ -54,6 +54,12 @@ class _Space:
     latest: int | None = None  # time
     removed: dict[str, int] = field(default_factory=dict)  # category -> last global position retention took
 
+    def append(self, draft: Draft, id: str, now_us: int) -> Event:
+        position, place = self.version(draft.stream) + 1, self.newest + 1
+        event = Event(self.info.key, draft.stream, draft.type, position, place, id, draft.data, draft.metadata, now_us)
+        self.add(event)
+        return event
+
     def add(self, event: Event) -> None:
         insort(self.events, event, key=_in_log_order)
         self.ids[event.id] = event
@@ -125,9 +131,8 @@ class MemoryEngine:
             if any(event.id not in space.ids for event in receipt.events):
                 raise Duplicate("retention has removed what this idempotency key wrote", key=unit.key)
             return receipt.events, True
-        events = _placed(space, unit.drafts, now_us, new_ids)
-        for event in events:
-            space.add(event)
+        _check(space, unit.drafts)
+        events = tuple(space.append(draft, draft.id or next(new_ids), now_us) for draft in unit.drafts)
         if unit.key:
             space.receipts[unit.key] = _Receipt(unit.fingerprint, events, now_us + KEY_LIFETIME_US)
         return events, False
@@ -295,27 +300,18 @@ class MemoryEngine:
         return [] if space is None else sorted(space.heads.values(), key=attrgetter("stream"))
 
 
-def _placed(space: _Space, drafts: Sequence[Draft], now_us: int, new_ids: Iterator[str]) -> tuple[Event, ...]:
-    """The events the drafts would become, each draft seeing those before it."""
+def _check(space: _Space, drafts: Sequence[Draft]) -> None:
+    """Refuse the unit for the first draft that cannot be written; each sees those before it."""
     versions: dict[str, int] = {}
-    events: list[Event] = []
     ids: set[str] = set()
     for draft in drafts:
         version = versions.get(draft.stream, space.version(draft.stream))
         if draft.expected_version is not None and draft.expected_version != version:
             raise VersionConflict(draft.stream, expected=draft.expected_version, actual=version)
-        id = draft.id or next(new_ids)
-        if id in space.ids or id in ids:
-            raise Duplicate(f"a message with id {id} exists already", id=id)
-        ids.add(id)
-        position = versions[draft.stream] = version + 1
-        place = space.newest + len(events) + 1
-        events.append(
-            Event(
-                space.info.key, draft.stream, draft.type, position, place, id, draft.data, draft.metadata, time=now_us
-            )
-        )
-    return tuple(events)
+        versions[draft.stream] = version + 1
+        if draft.id and (draft.id in space.ids or draft.id in ids):
+            raise Duplicate(f"a message with id {draft.id} exists already", id=draft.id)
+        ids.add(draft.id)
 
 
 def _as_event(namespace: int, record: Imported) -> Event:
