@@ -8,6 +8,8 @@ they ask for by name:
     config   the decoded config, the same as `ctx.config`
     log      the plugin's logger, the same as `ctx.log`
 
+A field of an event that is `UNSET` is left out of what is stored, where `None` is stored as null.
+
 Declaring has no effect of its own: importing a plugin starts nothing, so a test can import it too.
 """
 
@@ -17,6 +19,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, is_dataclass
 from random import Random
 from typing import Any, Protocol, TypeVar
+
+from msgspec import UNSET, UnsetType
 
 from appliance.errors import (
     ApplianceError,
@@ -33,6 +37,7 @@ from appliance.errors import (
 
 __all__ = [
     "API",
+    "UNSET",
     "Conflict",
     "Context",
     "EventDoor",
@@ -51,6 +56,7 @@ __all__ = [
     "TooLarge",
     "Unauthenticated",
     "Unavailable",
+    "UnsetType",
 ]
 
 API = 1  # the number a manifest names; it changes when plugins written for the old one would break

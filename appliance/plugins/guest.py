@@ -29,7 +29,7 @@ from appliance.supervise.supervisor import Child, OnCrash, Supervisor
 from appliance.supervise.tree import Node, first_cause, one_line
 from appliance.world import World
 
-__all__ = ["Guest", "PanelView", "PluginCrashed", "Ports", "contained", "in_a_thread", "show"]
+__all__ = ["Guest", "PanelView", "PluginCrashed", "Ports", "contained", "in_a_thread", "show", "translated"]
 
 log = structlog.get_logger("plugins")
 
@@ -128,7 +128,7 @@ class Guest:
             raise self.found.problem
         assert self.found.folder is not None  # whoever has no problem has both
         assert self.found.manifest is not None
-        with self._ports.watch.patience(self.name, IMPORT_BUDGET), _translated():
+        with self._ports.watch.patience(self.name, IMPORT_BUDGET), translated():
             return examine(loader.load(self.found.folder, self.found.manifest))
 
     def _joined(self, declared: Declarations, config: Any) -> PluginContext[Any]:
@@ -187,12 +187,12 @@ class _Running:
 async def contained(handler: Callable[..., Awaitable[Any]], offers: Mapping[str, Any]) -> Any:
     """Call a plugin's handler with what it asks for. Whatever it raises becomes an `Exception`."""
     wanted = {name: offers[name] for name in asked(handler, OFFERS, handler.__name__)}
-    with _translated():
+    with translated():
         return await handler(**wanted)
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """The border: what is neither an ordinary error nor Trio's cancellation must not travel on."""
     try:
         yield

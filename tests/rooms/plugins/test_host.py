@@ -51,9 +51,7 @@ CRASHES = {
 
 
 @pytest.mark.parametrize("how", CRASHES)
-async def test_crash_parks_the_plugin_with_its_reason_and_leaves_the_sibling_alone(
-    how, write, hosting, autojump_clock
-):
+async def test_crash_parks_the_plugin_with_its_reason_and_leaves_the_sibling_alone(how, write, hosting, autojump_clock):
     body, reason = CRASHES[how]
     write("bad", body)
     write("good", TICKER)

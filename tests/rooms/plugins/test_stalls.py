@@ -99,7 +99,9 @@ async def test_our_own_blocking_code_is_never_interrupted(write, hosting):
     assert (good.state, good.stalls) == ("ready", 0)
 
 
-async def test_frame_of_ours_above_the_plugin_is_not_torn_but_the_plugin_is_when_it_is_back(write, hosting, monkeypatch):
+async def test_frame_of_ours_above_the_plugin_is_not_torn_but_the_plugin_is_when_it_is_back(
+    write, hosting, monkeypatch
+):
     """The plugin calls us, we take long; the interruption waits for the plugin's own next instruction."""
     finished = []
 
@@ -121,7 +123,9 @@ async def test_frame_of_ours_above_the_plugin_is_not_torn_but_the_plugin_is_when
 
 async def test_many_short_steps_are_no_stall(write, hosting):
     """Seen in every look, and yet the loop turns all the time."""
-    write("busy", "@plugin.service\nasync def work(ctx):\n    while True:\n        time.sleep(0.01); await ctx.sleep(0)")
+    write(
+        "busy", "@plugin.service\nasync def work(ctx):\n    while True:\n        time.sleep(0.01); await ctx.sleep(0)"
+    )
 
     async with hosting() as running:
         await trio.sleep(4 * BUDGET)
