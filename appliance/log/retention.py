@@ -44,6 +44,7 @@ class Retention:
         namespaces: Callable[[], Awaitable[list[Namespace]]],
     ) -> None:
         while True:
+            await trio.sleep(self._every)  # first of all: a start has better things to do
             try:
                 removed = await self.sweep(control, namespaces)
             except ApplianceError as error:  # a full disk, say: the next sweep tries again
@@ -51,7 +52,6 @@ class Retention:
             else:
                 if removed:
                     log.info("retention removed events", events=removed)
-            await trio.sleep(self._every)
 
     async def sweep(
         self,
