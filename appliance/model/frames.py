@@ -1,29 +1,37 @@
-"""WebSocket frames as a server sends them: unmasked, so the same bytes serve every connection."""
+"""WebSocket frames as the server sends them: unmasked, so the same bytes serve every client.
+
+Source: RFC 6455, section 5.2.
+"""
 
 from __future__ import annotations
 
+import struct
+
 __all__ = ["close_frame", "ping_frame", "text_frame"]
 
-
-def _frame(first: int, payload: bytes) -> bytes:
-    size = len(payload)
-    if size < 126:
-        return bytes((first, size)) + payload
-    if size < 1 << 16:
-        return bytes((first, 126)) + size.to_bytes(2, "big") + payload
-    return bytes((first, 127)) + size.to_bytes(8, "big") + payload
+_REASON = 123  # bytes: a control frame carries 125, two of them the code
 
 
-def text_frame(payload: bytes) -> bytes:
-    """A whole text message. `payload` is UTF-8."""
-    return _frame(0x81, payload)
+def text_frame(data: bytes) -> bytes:
+    """One whole text message; `data` is UTF-8."""
+    return _frame(0x81, data)
 
 
-def ping_frame(payload: bytes = b"") -> bytes:
-    """At most 125 bytes of payload come back in the pong."""
-    return _frame(0x89, payload[:125])
+def ping_frame(data: bytes = b"") -> bytes:
+    """A ping of up to 125 bytes, which come back in the pong."""
+    return _frame(0x89, data)
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
-    """Reasons are cut to what a control frame holds."""
-    return _frame(0x88, code.to_bytes(2, "big") + reason.encode()[:123])
+    """The last frame. A reason that is too long is cut at a character."""
+    text = reason.encode()[:_REASON].decode(errors="ignore").encode()
+    return _frame(0x88, struct.pack("!H", code) + text)
+
+
+def _frame(first: int, data: bytes) -> bytes:
+    size = len(data)
+    if size < 126:
+        return bytes((first, size)) + data
+    if size < 65536:
+        return struct.pack("!BBH", first, 126, size) + data
+    return struct.pack("!BBQ", first, 127, size) + data

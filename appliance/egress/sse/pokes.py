@@ -8,13 +8,9 @@ import msgspec
 
 from appliance.egress.memo import once
 from appliance.model.event import Event
+from appliance.model.frames import chunk
 
-__all__ = ["POKES", "PokeDialect", "chunk"]
-
-
-def chunk(data: bytes) -> bytes:
-    """One HTTP/1.1 chunk."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
+__all__ = ["POKES", "PokeDialect"]
 
 
 class _Poke(msgspec.Struct):

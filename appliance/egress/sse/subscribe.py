@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from appliance.bus import Bus
 from appliance.egress.sse.pokes import POKES
 from appliance.model.event import Group, Head
-from appliance.model.http import Exchange, Lane, Request, Response, Route, Stream
-from appliance.model.principal import Principal
+from appliance.model.http import Exchange, Handler, Lane, Request, Response, Route, Stream
 from appliance.model.topic import Topic
 
 __all__ = ["Subscribe", "parse"]
@@ -28,19 +27,19 @@ ParsedQuery = tuple[Topic, int | None]
 class Subscribe:
     """
     Args:
-        authenticate: who is asking, or the refusal in the message store's own dialect.
+        guarded: wraps a handler so that it is asked only with `request.principal` set, in the dialect's way.
         head: head of a stream, for a position that lies in the future.
     """
 
     def __init__(
         self,
         bus: Bus,
-        authenticate: Callable[[Request], Principal | Response],
+        guarded: Callable[[Handler], Handler],
         head: Callable[[int, str], Awaitable[Head | None]],
         newest: Callable[[int], int],
     ) -> None:
         self._bus = bus
-        self._authenticate = authenticate
+        self._guarded = guarded
         self._head = head
         self._newest = newest
 
@@ -48,18 +47,16 @@ class Subscribe:
         return Route(
             "GET",
             "/subscribe",
-            self.handle,
+            self._guarded(self.handle),
             "Pokes of new messages as server-sent events",
             lane=Lane.FAST,
             tags=("message store",),
         )
 
     async def handle(self, request: Request) -> Response | Stream:
-        caller = self._authenticate(request)
-        if isinstance(caller, Response):
-            return caller
+        assert request.principal is not None  # guarded
         try:
-            topic, since = parse(request.query, caller.namespace.key)
+            topic, since = parse(request.query, request.principal.namespace.key)
         except ValueError as error:
             return Response(400, str(error).encode(), "text/plain; charset=utf-8")
         topic = await self._with_floor(topic, since)
