@@ -29,7 +29,7 @@ from appliance.supervise.supervisor import Child, OnCrash, Supervisor
 from appliance.supervise.tree import Node, first_cause, one_line
 from appliance.world import World
 
-__all__ = ["Guest", "PanelView", "PluginCrashed", "Ports", "contained", "in_a_thread", "show", "translated"]
+__all__ = ["Crash", "Guest", "PanelView", "PluginCrashed", "Ports", "contained", "in_a_thread", "show", "translated"]
 
 log = structlog.get_logger("plugins")
 
@@ -60,6 +60,22 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True)
+class Crash:
+    """What went wrong, for a person."""
+
+    reason: str = ""
+    hint: str = ""
+    traceback: str = ""
+
+    @classmethod
+    def of(cls, error: Exception) -> Crash:
+        text = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
+        if isinstance(error, ApplianceError) and not isinstance(error, PluginCrashed):
+            return cls(error.message, error.hint, text)  # it says where by itself
+        return cls(one_line(error).removeprefix(f"{PluginCrashed.__module__}.PluginCrashed: "), "", text)
+
+
+@dataclass(frozen=True, slots=True)
 class PanelView:
     """One card: values, or why there are none."""
 
@@ -75,7 +91,7 @@ class Guest:
     def __init__(self, found: Found, ports: Ports) -> None:
         self.found = found
         self.declared: Declarations | None = None  # None: not loaded, or it could not be
-        self.traceback = ""  # of the last crash
+        self.crash = Crash()  # the last one since it was loaded
         self.stalls = 0
         self._ports = ports
         self._services: Supervisor | None = None
@@ -89,6 +105,7 @@ class Guest:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         self.declared = self._services = self._context = None
+        self.crash = Crash()
         self._strikes, self._condemned = Restarts(STALLS), trio.Event()
         self._strikes.ready(self._ports.world.now())
         with self._noted():
@@ -152,11 +169,11 @@ class Guest:
 
     @contextmanager
     def _noted(self) -> Iterator[None]:
-        """Keep the traceback of what passes, for a person to read."""
+        """Keep what passes, for a person to read."""
         try:
             yield
         except Exception as crash:
-            self.traceback = "".join(traceback.format_exception(first_cause(crash)))[-LONGEST_TRACEBACK:]
+            self.crash = Crash.of(first_cause(crash))
             raise
 
 
@@ -200,9 +217,8 @@ def translated() -> Iterator[None]:
         strange = _strange(crash)
         if strange is None:
             raise
-        raise PluginCrashed(
-            f"{type(strange).__name__}: {strange}" if str(strange) else type(strange).__name__
-        ) from crash
+        told = PluginCrashed(f"{type(strange).__name__}: {strange}".removesuffix(": "))
+        raise told.with_traceback(strange.__traceback__) from crash  # so that the last line told is the plugin's
 
 
 def _strange(crash: BaseException) -> BaseException | None:
@@ -220,7 +236,7 @@ async def show(plugin: str, door: PanelDoor, offers: Mapping[str, Any]) -> Panel
                 return PanelView(plugin, door.title, error=f"the panel gave {type(values).__name__}, not a mapping")
             return PanelView(plugin, door.title, msgspec.to_builtins(values, str_keys=True))
     except Exception as crash:  # noqa: BLE001 - the border; the card shows it
-        return PanelView(plugin, door.title, error=one_line(crash))
+        return PanelView(plugin, door.title, error=Crash.of(first_cause(crash)).reason)
     assert limit.cancelled_caught  # nothing else leads here
     return PanelView(plugin, door.title, error=f"no answer within {PANEL_TIMEOUT:g} s")
 

@@ -11,7 +11,7 @@ import trio
 from appliance.api import Misdeclared
 from appliance.clock import stamp
 from appliance.plugins.context import Emit
-from appliance.plugins.guest import Guest, PanelView, Ports
+from appliance.plugins.guest import Crash, Guest, PanelView, Ports
 from appliance.plugins.registry import Found
 from appliance.plugins.stall import Stall, StallWatch
 from appliance.supervise.restarts import Limits
@@ -44,8 +44,9 @@ class PluginStatus:
     since: str  # RFC 3339; empty for a disabled one
     restarts: int  # of its services
     stalls: int  # how often it was interrupted
-    reason: str  # last crash in a line; why it is parked, if it is
-    traceback: str  # of that crash
+    reason: str  # of the last crash, in a line; why it is parked, if it is
+    hint: str
+    traceback: str
     events: tuple[str, ...]
     services: tuple[str, ...]
     panels: tuple[str, ...]
@@ -139,8 +140,7 @@ def _status(found: Found, guest: Guest | None, node: Node | None) -> PluginStatu
     declared = None if guest is None else guest.declared
     plugin = None if declared is None else declared.plugin
     services = () if node is None else node.children
-    crashed = [one for one in (*((node,) if node else ()), *services) if one.crash]
-    newest = max(crashed, key=lambda one: one.crashed_us or 0, default=None)
+    crash = Crash() if guest is None else guest.crash
     return PluginStatus(
         name=found.name,
         version=found.manifest.version if found.manifest else "",
@@ -150,8 +150,9 @@ def _status(found: Found, guest: Guest | None, node: Node | None) -> PluginStatu
         since="" if node is None else stamp(node.since_us),
         restarts=sum(one.restarts for one in services),
         stalls=0 if guest is None else guest.stalls,
-        reason="" if newest is None else newest.crash,
-        traceback="" if guest is None else guest.traceback,
+        reason=crash.reason,
+        hint=crash.hint,
+        traceback=crash.traceback,
         events=tuple(event.__name__ for event in plugin.events) if plugin else (),
         services=tuple(plugin.services) if plugin else (),
         panels=tuple(plugin.panels) if plugin else (),

@@ -22,8 +22,8 @@ host = import_module("appliance_plugins.host")
 readings = import_module("appliance_plugins.host.readings")
 
 DOCKER_LAPTOP = """\
-Inter-|   Receive                                                |  Transmit
- face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+Inter-|   Receive              |  Transmit
+ face |bytes    packets …       |bytes    packets …
     lo:  500      29    0    0    0     0          0         0     500      29    0    0    0     0       0          0
 wlp2s0:1000       3    0    0    0     0          0         0      70       2    0    0    0     0       0          0
 enp3s0:  20       3    0    0    0     0          0         0       7       2    0    0    0     0       0          0
