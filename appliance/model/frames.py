@@ -1,15 +1,20 @@
-"""WebSocket frames as the server sends them: unmasked, so the same bytes serve every client.
+"""Framing of ready bytes, the same for every client: HTTP chunks, and WebSocket frames as the server sends them.
 
-Source: RFC 6455, section 5.2.
+Sources: RFC 9112, section 7.1; RFC 6455, section 5.2.
 """
 
 from __future__ import annotations
 
 import struct
 
-__all__ = ["close_frame", "ping_frame", "text_frame"]
+__all__ = ["chunk", "close_frame", "ping_frame", "text_frame"]
 
 _REASON = 123  # bytes: a control frame carries 125, two of them the code
+
+
+def chunk(data: bytes) -> bytes:
+    """`data` as one HTTP chunk; empty data must not end the body, so it has no frame."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
 def text_frame(data: bytes) -> bytes:
