@@ -28,7 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 HERE = "packaging"
 SHEBANG = "/usr/bin/env -S python3 -I"  # isolated: neither PYTHON* variables nor a user's own packages reach us
 UNPACK = "~/.cache/appliance"  # where SHIV_ROOT does not say otherwise
-OURS = ("appliance", "plugins", "systemd")  # keep their places beside each other, as in the tree
+# Folders of the tree and their places in the file: what is no module travels inside the package, as its data.
+OURS = {"appliance": "appliance", "plugins": "appliance/_plugins", "systemd": "appliance/_systemd"}
 UNNEEDED = ("apsw/sqlite_extra_binaries", "apsw/tests", "bin", "share", "trio/_tests")  # the rest of a wheel is its own
 UNSTABLE = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")  # written by pip; they name paths or installers
 
@@ -45,9 +46,9 @@ def main() -> None:
         site = Path(scratch) / "site"
         for python in PYTHONS:
             overlay(installed(Path(scratch) / python, python, chosen.arch), site)
-        for path in our_files():
-            (site / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / path, site / path)
+        for source, place in our_files():
+            (site / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, site / place)
         tidy(site)
         zipped(site, output, chosen.arch)
     size = output.stat().st_size / 2**20
@@ -78,13 +79,12 @@ def overlay(tree: Path, site: Path) -> None:
             sys.exit(f"error: {path.relative_to(tree)} is not the same for every Python; the trees cannot be merged")
 
 
-def our_files() -> Iterator[Path]:
-    """What the tree itself puts into the file: everything git knows or would add, without the plugins' tests."""
+def our_files() -> Iterator[tuple[Path, Path]]:
+    """What the tree itself puts into the file, and where: all that git knows or would add, but no plugin's tests."""
     listing = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *OURS]
-    for name in filter(None, git(*listing).split("\0")):
-        path = Path(name)
+    for path in (Path(name) for name in git(*listing).split("\0") if name):
         if "tests" not in path.parts and (ROOT / path).is_file():
-            yield path
+            yield ROOT / path, OURS[path.parts[0]] / path.relative_to(path.parts[0])
 
 
 def tidy(site: Path) -> None:

@@ -7,6 +7,7 @@ Nothing but SHIV_ROOT and PATH in the environment, no writable home, any free po
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -16,7 +17,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,11 +87,14 @@ def announced_port(process: subprocess.Popen[str]) -> int:
 
 def rpc(port: int, token: str, request: tuple[Any, ...]) -> Any:
     """One call of the message-store API."""
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    body = json.dumps(request).encode()
-    call = urllib.request.Request(f"http://127.0.0.1:{port}/rpc", data=body, headers=headers)
-    with urllib.request.urlopen(call, timeout=PATIENCE) as answer:
-        return json.load(answer)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    connection.request("POST", "/rpc", json.dumps(request), {"Authorization": f"Bearer {token}"})
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    if answer.status != http.HTTPStatus.OK:
+        sys.exit(f"error: {request[0]} answered {answer.status}: {body.decode()}")
+    return json.loads(body)
 
 
 if __name__ == "__main__":
