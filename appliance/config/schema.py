@@ -1,0 +1,216 @@
+"""Every key of the configuration, once: type, default, unit, meaning, and whether a reload applies it.
+
+The loader, `config default`, `config explain` and the reference page are all made of these classes, so
+a key cannot exist in one of them and miss in another. The numbers of `[limits]` come from the front's
+own table, because that is where they are enforced.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+from collections.abc import Iterator
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from appliance.web.limits import MIB, Limits
+
+__all__ = ["ANY", "Key", "Keys", "Secret", "Settings", "Unit", "all_keys"]
+
+Keys = tuple[str, ...]
+
+ANY = "*"  # in a key's path: a name of the user's own
+HOURS = 3600.0
+
+
+class Unit(Enum):
+    PLAIN = "plain"
+    DURATION = "duration"  # "30s"; held as seconds
+    SIZE = "size"  # "16MiB"; held as bytes
+    LISTEN = "address"  # "loopback:8420", "lan:8420", "192.168.1.5:8420"
+    PATH = "path"  # from the file's own folder, if it stands in a file
+    SECRET = "secret"  # noqa: S105 - { env = "NAME" } or { file = "name" }, never shown
+
+
+_DURATION = Unit.DURATION
+
+
+class Secret:
+    """A value that no representation shows. Ask for it with `reveal`."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "(secret)"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Doc:
+    """What a field's type cannot say."""
+
+    meaning: str
+    unit: Unit = Unit.PLAIN
+    live: bool = False  # a reload applies it
+    start: bool = False  # said when starting, by flag or environment, and never in the file
+    least: float | None = None  # both in the held unit
+    most: float | None = None
+
+
+class Category(msgspec.Struct, frozen=True):
+    retention: Annotated[float | None, Doc('how long its events are kept; "off": for ever', _DURATION, live=True)] = (
+        None
+    )
+
+
+class Log(msgspec.Struct, frozen=True):
+    """The events."""
+
+    retention: Annotated[
+        float | None,
+        Doc('the same for categories that say nothing; "off": for ever', _DURATION, live=True),
+    ] = None
+    max_event: Annotated[int, Doc("largest data of one event, and import line", Unit.SIZE, least=1024)] = 16 * MIB
+    categories: dict[str, Category] = {}
+
+
+class Clients(msgspec.Struct, frozen=True):
+    """Who may be connected, and for how long in silence."""
+
+    limit: Annotated[int, Doc("connections at once; the next one is refused with 503 and Retry-After", least=1)] = 1000
+    per_address: Annotated[int, Doc("connections at once from one address, loopback excepted", least=1)] = 256
+    heartbeat: Annotated[float, Doc("a quiet client is pinged this often", _DURATION, least=1)] = 30.0
+    dead_after: Annotated[float, Doc("a client silent for so long is closed: 4003", _DURATION, least=2)] = 90.0
+    ring: Annotated[int, Doc("events held per audience; a client further behind re-reads the log", least=16)] = 4096
+
+
+class Tls(msgspec.Struct, frozen=True):
+    """Encryption. `tls = "auto"` makes a local authority and a certificate; or name your own files."""
+
+    mode: Annotated[Literal["off", "auto", "files"], Doc('"files" is implied by cert and key')] = "off"
+    cert: Annotated[Path | None, Doc("your certificate chain, PEM", Unit.PATH)] = None
+    key: Annotated[Path | None, Doc("its private key, PEM", Unit.PATH)] = None
+
+
+class Backup(msgspec.Struct, frozen=True):
+    """Copies made while everything goes on."""
+
+    every: Annotated[
+        float | None, Doc('time between two backups; "off": none by itself', _DURATION, live=True, least=60)
+    ] = 6 * HOURS
+    keep: Annotated[int, Doc("newest backups that are kept", live=True, least=1)] = 12
+
+
+class Telemetry(msgspec.Struct, frozen=True):
+    """What the appliance tells about itself."""
+
+    log: Annotated[Literal["text", "json"], Doc("form of the log lines", live=True)] = "text"
+    level: Annotated[Literal["debug", "info", "warning", "error"], Doc("least important line written", live=True)] = (
+        "info"
+    )
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """The whole configuration, checked."""
+
+    name: Annotated[str, Doc("how this appliance calls itself to clients; empty: the host's name")] = ""
+    listen: Annotated[
+        tuple[str, ...], Doc('"loopback:PORT", "lan:PORT", an address, or a list', Unit.LISTEN, least=1)
+    ] = ("loopback:8420",)
+    port: Annotated[int | None, Doc("replaces the port in listen; 0: any", start=True, least=0, most=65535)] = None
+    data: Annotated[Path, Doc("folder of the log, its backups and run files", Unit.PATH)] = Path("data")
+    db_url: Annotated[str, Doc("sqlite://FILE: the log's file in the data folder", start=True)] = ""
+    token: Annotated[Secret | None, Doc('token of namespace "default"; made up when missing', Unit.SECRET)] = None
+    test_mode: Annotated[bool, Doc("for test suites: private temporary data, relaxed tokens", start=True)] = False
+    accept_loss: Annotated[bool, Doc("start although acknowledged events are missing", start=True)] = False
+    dev: Annotated[bool, Doc("reload when the configuration file is saved", start=True)] = False
+    plugins_path: Annotated[tuple[Path, ...], Doc("folders with plugins of your own", Unit.PATH)] = ()
+    tls: Tls = Tls()
+    log: Log = Log()
+    clients: Clients = Clients()
+    limits: Limits = Limits()
+    backup: Backup = Backup()
+    telemetry: Telemetry = Telemetry()
+    plugins: dict[str, dict[str, Any]] = {}  # raw: a plugin decodes its own table
+
+    @property
+    def shown_name(self) -> str:
+        return self.name or socket.gethostname().partition(".")[0]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Key:
+    """One key, as the loader, the explanations and the reference see it."""
+
+    path: Keys
+    type: Any  # of the held value
+    default: Any
+    doc: Doc
+
+    @property
+    def dotted(self) -> str:
+        return ".".join(self.path)
+
+    @property
+    def optional(self) -> bool:
+        return type(None) in get_args(self.type)
+
+    @property
+    def many(self) -> bool:
+        return get_origin(self.type) is tuple
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        return get_args(self.type) if get_origin(self.type) is Literal else ()
+
+
+# The front's table holds these three; in the file they stand where people look for them.
+_ELSEWHERE = ("clients", "per_address", "event")
+
+
+@cache
+def all_keys() -> dict[Keys, Key]:
+    """Every key in the order of the file, but for the tables of plugins, whose keys are theirs."""
+    return {key.path: key for key in _keys_of(Settings, ())}
+
+
+def _keys_of(table: type[msgspec.Struct], path: Keys) -> Iterator[Key]:
+    hints = get_type_hints(table, include_extras=True)
+    for field in msgspec.structs.fields(table):
+        hint, here = hints[field.name], (*path, field.name)
+        if hint is Limits:
+            yield from _limits(here)
+        elif get_origin(hint) is Annotated:
+            held, doc = get_args(hint)
+            yield Key(here, held, field.default, doc)
+        elif get_origin(hint) is dict:
+            inner = get_args(hint)[1]
+            yield from _keys_of(inner, (*here, ANY)) if isinstance(inner, type) else ()
+        else:
+            yield from _keys_of(hint, here)
+
+
+def _limits(path: Keys) -> Iterator[Key]:
+    units = {"bytes": Unit.SIZE, "seconds": _DURATION}
+    hints = get_type_hints(Limits)
+    for field in dataclasses.fields(Limits):
+        if field.name in _ELSEWHERE:
+            continue
+        unit, meaning = field.metadata["unit"], field.metadata["meaning"]
+        doc = Doc(meaning if unit in units else f"{unit}: {meaning}", units.get(unit, Unit.PLAIN), least=1)
+        yield Key((*path, field.name), hints[field.name], field.default, doc)
