@@ -281,6 +281,15 @@ class MemoryEngine:
         return 0 if space is None else space.newest
 
     @_locked
+    def position_at(self, namespace: int, time_us: int) -> int:
+        space = self._spaces.get(namespace)
+        if space is None:
+            return 1
+        events = sorted(space.events, key=lambda event: event.global_position)
+        index = bisect_left(events, time_us, key=lambda event: event.time)
+        return events[index].global_position if index < len(events) else space.newest + 1
+
+    @_locked
     def oldest(self, namespace: int, category: str | None = None) -> int:
         space = self._spaces.get(namespace)
         removed = {} if space is None else space.removed

@@ -85,7 +85,8 @@ class Reader(Protocol):
         """What `query` asks for: a stream by position, everything else by global position.
 
         All given bounds and filters hold at once, and `limit` counts after them. A category with a dash matches
-        nothing. A group owns no stream without an id.
+        nothing. A group owns no stream without an id. Large events cut the list short of `limit`; only an
+        empty list means there is no more.
         """
         ...
 
@@ -126,6 +127,13 @@ class Reader(Protocol):
 
     def newest(self, namespace: int) -> int:
         """Global position of the newest event ever written; 0: none."""
+        ...
+
+    def position_at(self, namespace: int, time_us: int) -> int:
+        """First global position stored at or after a time; one behind the newest if there is none.
+
+        Found by bisection: where times do not rise with positions (imports, a clock set back) it is near.
+        """
         ...
 
     def oldest(self, namespace: int, category: str | None = None) -> int:

@@ -115,6 +115,25 @@ class SqliteReader:
     def newest(self, namespace: int) -> int:
         return self._db.execute(SQL["newest"], (namespace,)).get or 0
 
+    def position_at(self, namespace: int, time_us: int) -> int:
+        end = self.newest(namespace) + 1
+        low, high = 1, end  # every event before `low` is older, none from `high` on is
+        while low < high:
+            middle = (low + high) // 2
+            position, time = self._next_time(namespace, middle) or (end, time_us)
+            if time >= time_us:
+                high = middle
+            else:
+                low = position + 1
+        found = self._next_time(namespace, low)
+        return found[0] if found is not None else end
+
+    def _next_time(self, namespace: int, position: int) -> tuple[int, int] | None:
+        """Global position and time of the first event stored at or behind `position`."""
+        span = (namespace << KEY_BITS | position, namespace << KEY_BITS | MASK)
+        row = self._db.execute(SQL["next_time"], span).fetchone()
+        return None if row is None else (row[0] & MASK, row[1])
+
     def oldest(self, namespace: int, category: str | None = None) -> int:
         if category is None:
             return self._db.execute(SQL["oldest"], (namespace,)).get or 1

@@ -93,6 +93,9 @@ ORDER BY name LIMIT :limit;
 -- name: newest
 SELECT newest FROM namespaces WHERE key = ?;
 
+-- name: next_time
+SELECT key, time FROM events WHERE key BETWEEN ? AND ? ORDER BY key LIMIT 1;
+
 -- name: oldest_of_category
 SELECT oldest FROM categories WHERE namespace = ? AND name = ?;
 

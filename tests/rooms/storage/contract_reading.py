@@ -9,7 +9,7 @@ import pytest
 from appliance.clock import stamp
 from appliance.model.event import Group, Head, Page, Query
 from appliance.storage.ports import NamespaceStats
-from tests.rooms.storage.store import HOUR, NOON, STRANGE_NAMES, Store
+from tests.rooms.storage.store import HOUR, NOON, STRANGE_NAMES, Store, imported
 
 
 class Reading:
@@ -250,3 +250,14 @@ class Reading:
         event = store.put("a-1")
 
         assert (before, reader.events(Query(store.key))) == ([], [event])
+
+    def test_position_at_a_time_is_the_first_event_then_or_later(self, store: Store) -> None:
+        for minute in (0, 1, 1, 5):
+            store.now = NOON + minute * HOUR // 60
+            store.put("a-1")
+        store.take(imported(20, "a-1", 9, time=NOON + HOUR))
+
+        found = [store.reader.position_at(store.key, NOON + minute * HOUR // 60) for minute in (-1, 0, 1, 2, 6, 61)]
+
+        assert found == [1, 1, 2, 4, 20, 21]
+        assert store.reader.position_at(999, NOON) == 1
