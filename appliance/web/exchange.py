@@ -1,0 +1,34 @@
+"""A streaming answer's hold on its connection."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from appliance.model.frames import chunk
+from appliance.model.http import Outlet
+
+__all__ = ["ChunkedExchange"]
+
+
+class ChunkedExchange:
+    """`model.http.Exchange` over HTTP/1.1 chunks.
+
+    Shared blocks may be framed once with `render.chunk` and offered to `outlet` directly. `closed` reads
+    from the connection in the calling task, so that waiting for the end costs no task of its own; with
+    a streamed request body, call it after the body.
+    """
+
+    __slots__ = ("_gone", "outlet")
+
+    def __init__(self, outlet: Outlet, gone: Callable[[], Awaitable[None]]) -> None:
+        self.outlet = outlet
+        self._gone = gone
+
+    async def write(self, data: bytes) -> None:
+        await self.outlet.send_all(chunk(data))
+
+    def offer(self, data: bytes) -> bool:
+        return self.outlet.offer(chunk(data))
+
+    async def closed(self) -> None:
+        await self._gone()

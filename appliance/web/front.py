@@ -1,0 +1,293 @@
+"""The front: accepts, does TLS, and lets no peer reach anybody else.
+
+One accept loop per listening socket, which nothing but cancellation ends; one task per connection,
+behind a wall; one sweep for all deadlines. What a peer sends can end its own connection and nothing
+more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import structlog
+import trio
+from prometheus_client import CollectorRegistry
+from trio.lowlevel import notify_closing, wait_readable
+
+from appliance.errors import LimitReached
+from appliance.model.http import Request, Route, SocketRoute, problem
+from appliance.web.connection import Connection
+from appliance.web.limits import Limits
+from appliance.web.listen import url_host
+from appliance.web.rest import QuartLane
+from appliance.web.router import Authenticate, Router
+from appliance.web.secure import SecureWire
+from appliance.web.shared import Shared
+from appliance.web.wire import Wire
+from appliance.world import World
+
+__all__ = ["Front", "same_origin"]
+
+log = structlog.get_logger("web")
+
+SWEEP = 0.5  # seconds between looks at the deadlines
+BREATH = 0.1  # seconds without accepting when descriptors or memory are short
+ACCEPTS = 64  # connections taken before others get a turn
+TURNED_AWAY = 64  # peers being told "full" at once; more are closed without a word
+_SHORT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class Front:
+    """Serves routes and WebSockets on one port. A service.
+
+    Args:
+        listeners: bound and listening, ours from here on; see `listen.listen`.
+        authenticate: who sends this request; raises Unauthenticated. Asked for routes with a scope.
+        tls: makes every connection TLS.
+        origins: whether a WebSocket may be opened from this request's Origin.
+    """
+
+    name: ClassVar[str] = "web"
+
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        routes: Sequence[Route],
+        sockets: Sequence[SocketRoute] = (),
+        *,
+        authenticate: Authenticate,
+        limits: Limits,
+        world: World,
+        tls: ssl.SSLContext | None = None,
+        registry: CollectorRegistry | None = None,
+        origins: Callable[[Request], bool] | None = None,
+    ) -> None:
+        self._listeners = list(listeners)
+        self._addresses = [listener.getsockname()[:2] for listener in listeners]
+        self._tls = tls
+        self._limits = limits
+        self._rest = QuartLane(world)
+        self._shared = Shared(
+            Router(routes, sockets, authenticate=authenticate, limits=limits),
+            limits,
+            world,
+            self._rest,
+            origins or same_origin,
+        )
+        self._roster: set[Connection] = set()
+        self._per_address: Counter[str] = Counter()
+        self._turned_away = 0
+        self._accepting = trio.CancelScope()
+        self._empty = trio.Event()
+        if registry is not None:
+            registry.register(self._shared.meter)
+
+    # -- what others see --------------------------------------------------------------------
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """(host, port) of each listening socket; the real port, also when 0 was asked for."""
+        return list(self._addresses)
+
+    @property
+    def port(self) -> int:
+        return int(self._addresses[0][1])
+
+    @property
+    def urls(self) -> list[str]:
+        scheme = "http" if self._tls is None else "https"
+        return [f"{scheme}://{url_host(host)}:{port}" for host, port in self._addresses]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Live numbers for status pages."""
+        meter = self._shared.meter
+        return {
+            "connections": meter.open,
+            "streams": meter.streams,
+            "sockets": meter.sockets,
+            "requests": sum(meter.requests.values()),
+            "refusals": sum(meter.refusals.values()),
+            "bugs": meter.bugs,
+        }
+
+    # -- the service ------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        self._tick()
+        try:
+            async with trio.open_nursery() as nursery:
+                self._shared.start_soon = nursery.start_soon
+                nursery.start_soon(self._sweep)
+                nursery.start_soon(self._rest.warm)
+                nursery.start_soon(self._listen)
+                task_status.started()
+        finally:
+            self._close_listeners()
+
+    async def drain(self) -> None:
+        """Take no one new, finish what is in flight, say goodbye to the rest."""
+        self._accepting.cancel()
+        self._close_listeners()
+        for connection in list(self._roster):
+            connection.drain()
+        with trio.move_on_after(self._limits.drain):
+            while self._roster:
+                self._empty = trio.Event()
+                await self._empty.wait()
+
+    # -- accepting --------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        with self._accepting:
+            async with trio.open_nursery() as nursery:
+                for listener in self._listeners:
+                    nursery.start_soon(self._accept, listener)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        while True:
+            await wait_readable(listener)
+            try:
+                for _ in range(ACCEPTS):
+                    self._admit(*listener.accept())
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                if error.errno in _SHORT_OF:
+                    self._shared.refused("descriptors")
+                    log.warning("cannot accept", reason=error.strerror, open=self._shared.meter.open)
+                    await trio.sleep(BREATH)
+
+    def _admit(self, sock: socket.socket, address: tuple[str, int]) -> None:
+        host = address[0]
+        meter = self._shared.meter
+        meter.accepted += 1
+        reason = self._too_many(host)
+        if reason is None:
+            self._enter(host)
+            self._shared.start_soon(self._serve, sock, host)
+        elif self._turned_away < TURNED_AWAY and self._tls is None:
+            self._shared.refused(reason)
+            self._turned_away += 1
+            self._shared.start_soon(self._turn_away, sock, reason)
+        else:
+            self._shared.refused(reason)
+            sock.close()
+
+    def _too_many(self, host: str) -> str | None:
+        if self._shared.meter.open >= self._limits.clients:
+            return "clients"
+        if self._per_address[host] >= self._limits.per_address and not ipaddress.ip_address(host).is_loopback:
+            return "per_address"
+        return None
+
+    def _enter(self, host: str) -> None:
+        self._shared.meter.open += 1
+        self._per_address[host] += 1
+
+    def _leave(self, host: str) -> None:
+        self._shared.meter.open -= 1
+        self._per_address[host] -= 1
+        if not self._per_address[host]:
+            del self._per_address[host]
+
+    async def _turn_away(self, sock: socket.socket, reason: str) -> None:
+        """Say 503, once the peer has asked something: an answer before the question gets lost."""
+        limits = self._limits
+        wire = Wire(sock, write_deadline=limits.goodbye)
+        full = LimitReached(f"the limit of {reason.replace('_', ' ')} is reached", retry_after=1)
+        answer = problem(full)
+        answer.status = 503
+        try:
+            with trio.move_on_after(limits.goodbye):
+                await wire.receive_some()
+                await wire.write(self._shared.renderer.response(answer, close=True))
+            await wire.finish(limits.goodbye)
+        except trio.BrokenResourceError:
+            pass  # it did not wait for the answer
+        finally:
+            wire.kill()
+            self._turned_away -= 1
+
+    # -- one connection ---------------------------------------------------------------------
+
+    async def _serve(self, sock: socket.socket, host: str) -> None:
+        """The wall: nothing of a peer gets out of here."""
+        try:
+            line = Wire(sock, write_deadline=self._limits.write_deadline, behind=self._behind)
+            if self._tls is None:
+                await self._converse(line, host)
+            else:
+                await self._converse_securely(line, host, self._tls)
+        except* (trio.BrokenResourceError, OSError):
+            pass  # peers leave
+        except* Exception as group:
+            self._shared.meter.bugs += 1
+            log.error("connection failed", peer=host, exc_info=group)
+        finally:
+            if sock.fileno() >= 0:
+                notify_closing(sock)
+                sock.close()
+            self._leave(host)
+
+    async def _converse(self, line: Wire | SecureWire, host: str) -> None:
+        connection = Connection(self._shared, line, peer=host, secure=self._tls is not None)
+        self._roster.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._roster.discard(connection)
+            if not self._roster:
+                self._empty.set()
+
+    async def _converse_securely(self, wire: Wire, host: str, context: ssl.SSLContext) -> None:
+        line = SecureWire(wire, context, behind=self._behind)
+        with trio.move_on_after(self._limits.head_time) as patience:
+            await line.handshake()
+        if patience.cancelled_caught:
+            self._shared.refused("timeout")
+        else:
+            await self._converse(line, host)
+
+    def _behind(self, line: Wire | SecureWire) -> None:
+        self._shared.meter.behind += 1
+        self._shared.start_soon(self._catch_up, line)
+
+    async def _catch_up(self, line: Wire | SecureWire) -> None:
+        """Send what an `offer` left, for a peer that took only part."""
+        with contextlib.suppress(trio.BrokenResourceError):  # its reader sees it too
+            await line.drained()
+
+    # -- the sweep --------------------------------------------------------------------------
+
+    async def _sweep(self) -> None:
+        while True:
+            await trio.sleep(SWEEP)
+            self._tick()
+            now = self._shared.now
+            for connection in [each for each in self._roster if each.due <= now]:
+                connection.expire()
+
+    def _tick(self) -> None:
+        self._shared.now = self._shared.world.now()
+        self._shared.renderer.tick(self._shared.world.wall_us() // 1_000_000)
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            if listener.fileno() >= 0:
+                notify_closing(listener)
+                listener.close()
+
+
+def same_origin(request: Request) -> bool:
+    """Whether a request comes from a page of ours, or from no page at all."""
+    origin = request.headers.get("origin")
+    scheme = "https" if request.secure else "http"
+    return origin is None or origin == f"{scheme}://{request.headers.get('host', '')}"

@@ -1,0 +1,72 @@
+"""What the front counts. Plain numbers while serving; families only when someone scrapes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from appliance.model.http import Lane, Request, Response, Route
+from appliance.world import World
+
+__all__ = ["Meter", "metrics_route"]
+
+_PREFIX = "appliance_web"
+
+
+class Meter(Collector):
+    """Counts of one front. `registry.register(meter)` publishes them."""
+
+    def __init__(self) -> None:
+        self.accepted = 0  # connections ever
+        self.open = 0
+        self.streams = 0  # streaming answers open
+        self.sockets = 0  # WebSockets open
+        self.bugs = 0  # what reached the wall, or made a 500 or a 1011
+        self.behind = 0  # connections that needed a catch-up task
+        self.body_bytes = 0  # request bodies in flight
+        self.requests: Counter[tuple[str, int]] = Counter()  # (lane, status class)
+        self.refusals: Counter[str] = Counter()
+        self.closes: Counter[int] = Counter()  # WebSocket close codes
+
+    def request(self, lane: str, status: int) -> None:
+        self.requests[lane, status // 100] += 1
+
+    def collect(self) -> Iterable[Metric]:
+        yield self._gauge("connections", "open connections", self.open)
+        yield self._gauge("streams", "streaming answers open", self.streams)
+        yield self._gauge("sockets", "WebSockets open", self.sockets)
+        yield self._gauge("body_bytes", "bytes of request bodies in flight", self.body_bytes)
+        yield self._counter("accepted", "connections accepted", [((), self.accepted)])
+        yield self._counter("bugs", "errors nobody expected", [((), self.bugs)])
+        yield self._counter("behind", "peers that needed a catch-up task", [((), self.behind)])
+        requests = [((lane, f"{status}xx"), n) for (lane, status), n in self.requests.copy().items()]
+        yield self._counter("requests", "requests answered", requests, "lane", "status")
+        refusals = [((reason,), n) for reason, n in self.refusals.copy().items()]
+        yield self._counter("refusals", "requests and connections refused by the front", refusals, "reason")
+        closes = [((str(code),), n) for code, n in self.closes.copy().items()]
+        yield self._counter("socket_closes", "WebSockets ended, by close code", closes, "code")
+
+    def _gauge(self, name: str, text: str, value: float) -> Metric:
+        return GaugeMetricFamily(f"{_PREFIX}_{name}", text, value=value)
+
+    def _counter(self, name: str, text: str, values: Iterable[tuple[tuple[str, ...], int]], *labels: str) -> Metric:
+        family = CounterMetricFamily(f"{_PREFIX}_{name}", text, labels=labels)
+        for key, value in values:
+            family.add_metric(list(key), value)
+        return family
+
+
+def metrics_route(registry: CollectorRegistry, world: World, *, scope: str | None = None) -> Route:
+    """`GET /metrics`. Rendered in a thread: some hundred series take milliseconds, and the loop has no pauses."""
+    render: Callable[[], bytes] = lambda: generate_latest(registry)  # noqa: E731 - a thunk for the thread
+
+    async def metrics(_: Request) -> Response:
+        return Response(200, await world.in_thread(render), "text/plain; version=0.0.4; charset=utf-8")
+
+    return Route(
+        "GET", "/metrics", metrics, "Counters and gauges for Prometheus.", scope, lane=Lane.FAST, tags=("operations",)
+    )

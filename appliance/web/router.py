@@ -1,0 +1,205 @@
+"""Which handler answers a request: the one route table, compiled.
+
+A path stands for itself or is a template: `{name}` matches one segment, `{name:path}` the rest.
+Exact paths win over templates, earlier templates over later ones.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+import structlog
+import trio
+
+from appliance.errors import ApplianceError, Broken, MethodNotAllowed, NotFound, PeerFailed
+from appliance.model.http import Answer, Lane, Request, Response, Route, SocketRoute, problem
+from appliance.model.principal import Principal
+from appliance.web.limits import Limits
+
+__all__ = ["Authenticate", "Plan", "Router", "compile_path", "failure", "parameters"]
+
+log = structlog.get_logger("web")
+
+Authenticate = Callable[[Request], Principal]  # raises Unauthenticated
+
+_PARAMETER = re.compile(r"\{(\w+)(:path)?\}")
+
+
+@dataclass(slots=True)
+class Plan:
+    """How one request will be answered: made once per distinct head of a connection."""
+
+    lane: Lane
+    limit: int | None  # bytes of body accepted
+    streaming: bool
+    begin: Callable[[Request], Answer | Awaitable[Answer]]  # may raise; see `failure`
+    params: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Path:
+    """All methods of one path."""
+
+    methods: dict[str, Route] = field(default_factory=dict)
+
+    def route(self, method: str) -> Route | None:
+        found = self.methods.get(method) or self.methods.get("*")
+        return self.methods.get("GET") if found is None and method == "HEAD" else found
+
+    @property
+    def allow(self) -> str:
+        methods = set(self.methods) | {"OPTIONS"}
+        return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
+
+
+class Router:
+    """Finds routes, checks scopes, and answers for what is not there.
+
+    Raises:
+        ValueError: two routes claim the same method and path.
+    """
+
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        sockets: Iterable[SocketRoute] = (),
+        *,
+        authenticate: Authenticate,
+        limits: Limits,
+    ) -> None:
+        self._authenticate = authenticate
+        self._limits = limits
+        self._exact: dict[str, _Path] = {}
+        self._templates: dict[str, tuple[re.Pattern[str], _Path]] = {}
+        for route in routes:
+            self._add(route)
+        self._sockets = [(compile_path(socket.path), socket) for socket in sockets]
+
+    def plan(self, method: str, path: str) -> Plan:
+        """What to do with a request; never fails, since a refusal is a plan too."""
+        found, params = self._find(path)
+        if path == "*":
+            return self._refusal(_allowed(""))
+        if found is None:
+            return self._refusal(_not_found)
+        route = found.route(method)
+        if route is not None:
+            return self._serve(route, params)
+        return self._refusal(_allowed(found.allow) if method == "OPTIONS" else _not_allowed(found.allow))
+
+    def socket(self, path: str) -> tuple[SocketRoute, dict[str, str]] | None:
+        """The WebSocket endpoint at `path`, and what its template found there."""
+        for pattern, route in self._sockets:
+            match = pattern.fullmatch(path)
+            if match is not None:
+                return route, match.groupdict()
+        return None
+
+    def allow(self, request: Request, scope: str | None) -> None:
+        """Find out who asks, and whether they may.
+
+        Raises:
+            Unauthenticated, Forbidden
+        """
+        if scope is not None:
+            request.principal = self._authenticate(request)
+            request.principal.require(scope)
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _add(self, route: Route) -> None:
+        if "{" in route.path:
+            path = self._templates.setdefault(route.path, (compile_path(route.path), _Path()))[1]
+        else:
+            path = self._exact.setdefault(route.path, _Path())
+        if route.method in path.methods:
+            raise ValueError(f"two routes for {route.method} {route.path}")
+        path.methods[route.method] = route
+
+    def _find(self, path: str) -> tuple[_Path | None, dict[str, str]]:
+        exact = self._exact.get(path)
+        if exact is not None:
+            return exact, {}
+        for pattern, templated in self._templates.values():
+            match = pattern.fullmatch(path)
+            if match is not None:
+                return templated, match.groupdict()
+        return None, {}
+
+    def _serve(self, route: Route, params: dict[str, str]) -> Plan:
+        limit = route.body_limit
+        if limit is None and not route.streaming:
+            limit = self._limits.json_body
+        return Plan(route.lane, limit, route.streaming, self._guarded(route), params)
+
+    def _guarded(self, route: Route) -> Callable[[Request], Answer | Awaitable[Answer]]:
+        if route.scope is None:
+            return route.handler
+        scope, handler = route.scope, route.handler
+
+        def guarded(request: Request) -> Answer | Awaitable[Answer]:
+            self.allow(request, scope)
+            return handler(request)
+
+        return guarded
+
+    def _refusal(self, answer: Callable[[Request], Response]) -> Plan:
+        return Plan(Lane.FAST, self._limits.json_body, False, answer)
+
+
+def compile_path(template: str) -> re.Pattern[str]:
+    """A pattern for `/notes/{note_id}` or `/files/{name:path}`."""
+    parts = _PARAMETER.split(template)
+    pattern = re.escape(parts[0])
+    for name, rest, literal in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        pattern += f"(?P<{name}>{'.+' if rest else '[^/]+'}){re.escape(literal)}"
+    return re.compile(pattern)
+
+
+def parameters(template: str) -> list[str]:
+    """Names in a template, in order."""
+    return [match[1] for match in _PARAMETER.finditer(template)]
+
+
+def failure(error: Exception, request: Request) -> Response:
+    """The answer for a handler that raised: ours as they are, everything else as a counted bug."""
+    if isinstance(error, ApplianceError) and not isinstance(error, Broken):
+        return problem(error, request.request_id)
+    if isinstance(error, trio.BrokenResourceError):  # the peer left its own body; nobody will read this
+        return problem(PeerFailed("the connection broke"), request.request_id)
+    log.error("handler failed", method=request.method, path=request.path, request=request.request_id, exc_info=error)
+    hint = "the log of the appliance has the details under this request_id"
+    return problem(Broken("something went wrong here; it is not your fault", hint=hint), request.request_id)
+
+
+# -- what is not there ------------------------------------------------------------------------
+
+_PAGE = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Not here</title>
+<h1>Not here</h1><p>Nothing is served at this address. <a href="/">What runs here, and how to connect</a></p></html>
+"""
+
+
+def _not_found(request: Request) -> Response:
+    if "text/html" in request.headers.get("accept", ""):
+        return Response(404, _PAGE, "text/html; charset=utf-8")
+    answer = problem(NotFound("Endpoint not found", hint="GET /openapi.json lists what is here"), request.request_id)
+    # Clients of the message-store API look for exactly this `error`.
+    body = msgspec.json.decode(answer.body) | {"error": {"code": "NOT_FOUND", "message": "Endpoint not found"}}
+    return Response(404, msgspec.json.encode(body), "application/json", answer.headers)
+
+
+def _not_allowed(allow: str) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        error = MethodNotAllowed(f"{request.method} is not served at {request.path}", hint=f"use {allow}")
+        response = problem(error, request.request_id)
+        response.headers += (("allow", allow),)
+        return response
+
+    return answer
+
+
+def _allowed(allow: str) -> Callable[[Request], Response]:
+    return lambda _: Response(204, b"", "", (("allow", allow),))

@@ -1,0 +1,211 @@
+"""The WebSocket lane: admitted over HTTP, then trio-websocket on our line, with true close codes.
+
+The library does the handshake, receiving, control frames and the closing handshake; ready frames of
+ours go out beside it through the same line, whose lock keeps frames whole. It drops TCP without a
+word on a protocol error, so `Upgraded.aclose` says 1002 or 1007 first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
+
+from appliance.errors import ApplianceError, Forbidden, NotFound
+from appliance.model.frames import close_frame
+from appliance.model.http import Outlet, Request, Response, SocketClosed, SocketRoute, problem
+from appliance.web.closecodes import Close, code_for
+from appliance.web.handshake import canonical_head, check_upgrade, choose_subprotocol
+from appliance.web.head import Head
+from appliance.web.refusal import Refusal
+from appliance.web.router import failure
+from appliance.web.shared import Line, Shared
+
+__all__ = ["LiveSocket", "Upgraded", "admit", "serve"]
+
+log = structlog.get_logger("web")
+
+_SILENT = (1005, 1006)  # codes that say "there was no close frame", and never stand in one
+
+
+class Upgraded(trio.abc.Stream):
+    """A line after its upgrade: replays a head to the library, and never ends without a close frame.
+
+    Also the `Outlet` for ready frames: once a close frame is out, nothing follows it.
+    """
+
+    def __init__(self, line: Line, replay: bytes, *, grace: float) -> None:
+        self._line = line
+        self._replay = replay
+        self._grace = grace
+        self._said_goodbye = False
+        self.connection: WebSocketConnection | None = None
+
+    # -- for the library --------------------------------------------------------------------
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if self._replay:
+            data, self._replay = self._replay, b""
+            await trio.lowlevel.checkpoint()
+            return data
+        return await self._line.receive_some(max_bytes)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self._check_open()
+        frame = bytes(data)
+        if frame[:1] == b"\x88":
+            self._said_goodbye = True
+        await self._line.send_all(frame)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._line.drained()
+
+    async def aclose(self) -> None:
+        reason = self.connection.closed if self.connection is not None else None
+        if reason is not None and reason.code not in _SILENT and not self._said_goodbye:
+            self._said_goodbye = True
+            with trio.move_on_after(self._grace, shield=True):
+                try:
+                    await self._line.send_all(close_frame(reason.code))
+                except trio.BrokenResourceError:
+                    return
+        await self._line.finish(self._grace)
+
+    # -- for ready frames -------------------------------------------------------------------
+
+    def offer(self, data: bytes) -> bool:
+        self._check_open()
+        return self._line.offer(data)
+
+    async def drained(self) -> None:
+        await self._line.drained()
+
+    def kill(self) -> None:
+        self._line.kill()
+
+    def _check_open(self) -> None:
+        if self._said_goodbye:
+            raise trio.BrokenResourceError("the WebSocket is closed")
+
+
+class LiveSocket:
+    """`model.http.Socket`: one accepted WebSocket."""
+
+    def __init__(
+        self, request: Request, stream: Upgraded, connection: WebSocketConnection, *, route: SocketRoute, limit: int,
+        grace: float,
+    ) -> None:  # fmt: skip
+        self.request = request
+        self.outlet: Outlet = stream
+        self.scope = trio.CancelScope()  # around the handler
+        self.code: int | None = None  # with which it ended
+        self._connection = connection
+        self._route = route
+        self._limit = limit
+        self._grace = grace
+
+    async def receive(self) -> str | bytes:
+        try:
+            message = await self._connection.get_message()
+        except ConnectionClosed as closed:
+            code, reason = (closed.reason.code, closed.reason.reason) if closed.reason else (1006, "")
+            self.code = self.code or code
+            raise SocketClosed(self.code, reason or "") from None
+        if isinstance(message, str) and not message.isascii() and len(message.encode()) > self._limit:
+            # The library counts characters, the limit is bytes.
+            await self.close(Close.TOO_BIG, f"a message is longer than {self._limit} bytes")
+            raise SocketClosed(Close.TOO_BIG)
+        return message
+
+    async def close(self, code: int, reason: str = "") -> None:
+        self.code = self.code or code
+        with trio.move_on_after(self._grace, shield=True):
+            await self._connection.aclose(code, reason.encode()[:123].decode(errors="ignore") or None)
+        self.outlet.kill()
+
+    async def goodbye(self) -> None:
+        """The appliance stops."""
+        await self.close(self._route.shutdown_code, "shutting down")
+        self.scope.cancel()
+
+
+def admit(shared: Shared, head: Head, request: Request) -> SocketRoute | Response:
+    """The endpoint that may have this upgrade, or the HTTP answer that refuses it."""
+    try:
+        check_upgrade(head)
+        found = shared.router.socket(head.path)
+        if found is None:
+            raise NotFound("no WebSocket is served here", hint="GET /openapi.json lists what is here")
+        route, request.params = found
+        if not shared.origins(request):
+            raise Forbidden("this Origin may not open a WebSocket", hint="list it in the config under [web] origins")
+        shared.router.allow(request, route.scope)
+        if route.admit is not None:
+            route.admit(request)
+    except Exception as error:  # noqa: BLE001 - the border: an answer, not a crash
+        if isinstance(error, ApplianceError):
+            shared.refused("upgrade")
+        answer = problem(error, request.request_id) if isinstance(error, Refusal) else failure(error, request)
+        if answer.status == 426:
+            answer.headers += (("sec-websocket-version", "13"),)
+        return answer
+    return route
+
+
+async def serve(
+    shared: Shared,
+    line: Line,
+    head: Head,
+    request: Request,
+    route: SocketRoute,
+    early: bytes,
+    opened: Callable[[LiveSocket], None],
+) -> None:
+    """Upgrade and serve until the end. `early` are bytes that came behind the head."""
+    limits = shared.limits
+    limit = limits.ws_message if route.message_limit is None else route.message_limit
+    subprotocol = choose_subprotocol(head, route.subprotocols)
+    stream = Upgraded(line, canonical_head(head, subprotocol) + early, grace=limits.goodbye)
+    async with trio.open_nursery() as reader:  # the library's reader lives here, during the goodbye too
+        try:
+            with trio.fail_after(limits.head_time):
+                proposal = await wrap_server_stream(reader, stream, limits.ws_queue, limit)
+                connection = await proposal.accept(subprotocol=subprotocol)
+            stream.connection = connection
+            socket = LiveSocket(request, stream, connection, route=route, limit=limit, grace=limits.goodbye)
+            opened(socket)
+            shared.meter.sockets += 1
+            try:
+                await _handle(shared, route, socket)
+            finally:
+                shared.meter.sockets -= 1
+                shared.meter.closes[socket.code or 1006] += 1
+        finally:
+            await stream.aclose()
+            reader.cancel_scope.cancel()
+
+
+async def _handle(shared: Shared, route: SocketRoute, socket: LiveSocket) -> None:
+    """Run the endpoint's handler; its way of ending becomes a close code."""
+    code = Close.NORMAL
+    try:
+        with socket.scope:
+            await route.serve(socket)
+    except* (SocketClosed, trio.BrokenResourceError):
+        pass  # over already; closing once more says nothing
+    except* Exception as group:
+        error = _first(group)
+        code = code_for(error)
+        if code is Close.INTERNAL:
+            shared.meter.bugs += 1
+            log.error("websocket handler failed", path=route.path, request=socket.request.request_id, exc_info=group)
+    await socket.close(code)
+
+
+def _first(error: BaseException) -> Exception:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, Exception)
+    return error

@@ -1,0 +1,190 @@
+"""One connection's bytes: a plain non-blocking socket that never tears a frame.
+
+Two kinds of senders share a connection. Libraries (trio-websocket, SSLStream) and handlers *wait*:
+`send_all`. The flusher, which serves a thousand connections per batch, never does: `offer`. Both may
+meet a peer that takes only part. So the stream itself owns an unfinished remainder: whoever comes
+next sends it first, under one lock, and an `offer` that finds a remainder or the lock taken is
+refused whole. No byte can come between two parts of a call, whoever runs first.
+
+Trio's own socket has no public non-blocking send, hence the plain one with `wait_readable` and
+`wait_writable`.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import trio
+from trio.lowlevel import checkpoint, notify_closing, wait_readable, wait_writable
+
+__all__ = ["READ_SIZE", "Wire"]
+
+READ_SIZE = 64 * 1024  # bytes taken from the kernel at once
+LINGER = 1024 * 1024  # bytes read and dropped while a peer is told that we are done
+
+
+class Wire(trio.abc.HalfCloseableStream):
+    """A socket as `model.http.Outlet` and as Trio stream.
+
+    Everything a lost or killed connection does to a caller is `trio.BrokenResourceError`.
+
+    Args:
+        sock: connected; made non-blocking and ours from here on.
+        write_deadline: seconds a peer may take nothing before it is dropped.
+        behind: told when an `offer` left a remainder; it must see to it that someone awaits
+            `drained()` soon (the front starts a task: only then does a peer cost one).
+    """
+
+    __slots__ = ("_behind", "_deadline", "_lock", "_rest", "socket")
+
+    def __init__(
+        self, sock: socket.socket, *, write_deadline: float = 20.0, behind: Callable[[Wire], object] | None = None
+    ) -> None:
+        sock.setblocking(False)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = sock
+        self._deadline = write_deadline
+        self._behind = behind
+        self._lock = trio.StrictFIFOLock()
+        self._rest: bytes | memoryview = b""
+
+    # -- sending without waiting ------------------------------------------------------------
+
+    def offer(self, data: bytes) -> bool:
+        if self._rest or self._lock.locked():
+            return False
+        sent = self._send(data)
+        if sent < len(data):
+            self._rest = memoryview(data)[sent:]
+            if self._behind is not None:
+                self._behind(self)
+        return True
+
+    # -- sending and waiting ----------------------------------------------------------------
+
+    async def write(self, data: bytes) -> None:
+        """`send_all` that does not yield when the socket takes everything at once.
+
+        For callers whose next step waits anyway: the yield would be a fifth of a small request.
+        """
+        if self._rest or self._lock.locked():
+            await self.send_all(data)
+        else:
+            sent = self._send(data)
+            if sent < len(data):
+                self._lock.acquire_nowait()
+                await self._finish(memoryview(data)[sent:])
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._lock.acquire()
+        try:
+            await self._flush()
+        except BaseException:
+            self._lock.release()
+            raise
+        await self._finish(memoryview(data))
+
+    async def drained(self) -> None:
+        async with self._lock:
+            await self._flush()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.drained()
+
+    async def send_eof(self) -> None:
+        """Say that nothing more will come from us."""
+        async with self._lock:
+            await self._flush()
+            try:
+                self.socket.shutdown(socket.SHUT_WR)
+            except OSError as error:
+                raise trio.BrokenResourceError("the connection is gone") from error
+
+    # -- receiving --------------------------------------------------------------------------
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        size = READ_SIZE if max_bytes is None else max_bytes
+        if size < 1:
+            raise ValueError("max_bytes must be at least 1")
+        while True:
+            try:
+                await wait_readable(self.socket)
+                return self.socket.recv(size)
+            except BlockingIOError:
+                continue  # someone else's wake-up
+            except (OSError, trio.ClosedResourceError, ValueError) as error:
+                raise trio.BrokenResourceError("the connection is gone") from error
+
+    # -- ending -----------------------------------------------------------------------------
+
+    @property
+    def killed(self) -> bool:
+        return self.socket.fileno() < 0
+
+    def kill(self) -> None:
+        if not self.killed:
+            notify_closing(self.socket)
+            self.socket.close()
+            self._rest = b""
+
+    async def aclose(self) -> None:
+        self.kill()
+        await checkpoint()
+
+    async def finish(self, grace: float) -> None:
+        """End politely within `grace` seconds: send what is left, say so, read on until the peer has gone.
+
+        Closing with input unread would reset the connection, and the peer might never see our last words.
+        """
+        with trio.move_on_after(grace, shield=True):
+            try:
+                await self.send_eof()
+                left = LINGER
+                while left > 0 and (data := await self.receive_some()):
+                    left -= len(data)
+            except (trio.BrokenResourceError, trio.BusyResourceError):
+                pass  # gone already, or its reader sees the end
+        self.kill()
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _send(self, data: bytes | memoryview) -> int:
+        """How many bytes the socket took; 0: none for now."""
+        try:
+            return self.socket.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            self.kill()
+            raise trio.BrokenResourceError("the connection is gone") from error
+
+    async def _finish(self, rest: memoryview) -> None:
+        """Send `rest` and release the lock, which the caller holds. Half a send is no send: failing kills."""
+        self._rest = rest
+        try:
+            await self._flush()
+        except BaseException:
+            self.kill()
+            raise
+        finally:
+            self._lock.release()
+
+    async def _flush(self) -> None:
+        """Send the remainder. The lock is held."""
+        while self._rest:
+            sent = self._send(self._rest)
+            self._rest = self._rest[sent:]
+            if self._rest:
+                await self._writable()
+
+    async def _writable(self) -> None:
+        with trio.move_on_after(self._deadline) as patience:
+            try:
+                await wait_writable(self.socket)
+            except (OSError, trio.ClosedResourceError, ValueError) as error:
+                raise trio.BrokenResourceError("the connection was dropped") from error
+        if patience.cancelled_caught:
+            self.kill()
+            raise trio.BrokenResourceError(f"the peer read nothing for {self._deadline:g} s")
