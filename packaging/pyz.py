@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import filecmp
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,7 @@ UNPACK = "~/.cache/appliance"  # where SHIV_ROOT does not say otherwise
 # Folders of the tree and their places in the file: what is no module travels inside the package, as its data.
 OURS = {"appliance": "appliance", "plugins": "appliance/_plugins", "systemd": "appliance/_systemd"}
 UNNEEDED = ("apsw/sqlite_extra_binaries", "apsw/tests", "bin", "share", "trio/_tests")  # the rest of a wheel is its own
+ELF_MACHINE = {"x86_64": 62, "aarch64": 183}
 UNSTABLE = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")  # written by pip; they name paths or installers
 
 
@@ -46,6 +48,7 @@ def main() -> None:
         site = Path(scratch) / "site"
         for python in PYTHONS:
             overlay(installed(Path(scratch) / python, python, chosen.arch), site)
+        check_compiled(site, chosen.arch)
         for source, place in our_files():
             (site / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, site / place)
@@ -77,6 +80,19 @@ def overlay(tree: Path, site: Path) -> None:
             path.replace(target)
         elif ".dist-info" not in str(path.relative_to(tree)) and not filecmp.cmp(path, target, shallow=False):
             sys.exit(f"error: {path.relative_to(tree)} is not the same for every Python; the trees cannot be merged")
+
+
+def check_compiled(site: Path, machine: str) -> None:
+    """Stop unless all compiled code is for `machine`, and each module there for every Python."""
+    served: dict[str, set[str]] = {}
+    for path in site.rglob("*.so*"):
+        header = path.read_bytes()[:20]
+        if header[:4] != b"\x7fELF" or int.from_bytes(header[18:20], "little") != ELF_MACHINE[machine]:
+            sys.exit(f"error: {path.relative_to(site)} is not for {machine}")
+        if tag := re.search(r"^(.+)\.cpython-(\d)(\d+)-", str(path.relative_to(site))):
+            served.setdefault(tag[1], set()).add(f"{tag[2]}.{tag[3]}")
+    if lacking := [module for module, pythons in served.items() if pythons != set(PYTHONS)]:
+        sys.exit(f"error: not there for every Python: {', '.join(lacking)}")
 
 
 def our_files() -> Iterator[tuple[Path, Path]]:
