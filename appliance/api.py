@@ -146,6 +146,8 @@ class NoConfig:
 
 @dataclass(frozen=True, slots=True)
 class EventDoor:
+    """A declared event type."""
+
     type: type
     stream: str  # a template: "order-{order_id}"
     retention: str  # "2d"; empty: as the log's configuration says
@@ -153,12 +155,16 @@ class EventDoor:
 
 @dataclass(frozen=True, slots=True)
 class ServiceDoor:
+    """A declared service."""
+
     name: str
     handler: Callable[..., Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class PanelDoor:
+    """A declared panel."""
+
     title: str
     handler: Callable[..., Awaitable[Mapping[str, Any]]]
 

@@ -31,6 +31,8 @@ class InThread(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PluginContext(Generic[C]):
+    """What handlers get as `ctx`."""
+
     declarations: Declarations
     config: C
     log: Log

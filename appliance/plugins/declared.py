@@ -13,10 +13,10 @@ from uuid import UUID
 import msgspec
 
 from appliance.api import Misdeclared, Plugin, Rejected
+from appliance.config.strict import closest
 from appliance.config.units import duration
 from appliance.model.event import Draft
 from appliance.model.names import category_of
-from appliance.plugins.strict import closest
 
 __all__ = ["OFFERS", "Declarations", "StreamTemplate", "asked", "examine", "seconds"]
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.api import API
+from appliance.config.lines import key_lines
+from appliance.config.strict import Source, decode
 from appliance.errors import ConfigError
-from appliance.plugins.strict import Source, decode
 
 __all__ = ["FILE", "Manifest", "check_name", "parse", "read"]
 
@@ -17,11 +18,12 @@ FILE = "plugin.toml"
 LONGEST_NAME = 40  # characters; the name is a table, a module and a label
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_KEY = re.compile(r"^\s*\"?(?P<key>[\w-]+)\"?\s*=")
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
+    """A plugin's own account of itself."""
+
     name: str  # its table is [plugins.NAME]
     version: str
     api: int  # of `appliance.api` it was written for
@@ -48,12 +50,13 @@ def read(folder: Path) -> Manifest:
 
 
 def parse(text: str, file: str) -> Manifest:
-    lines = {found["key"]: n for n, line in enumerate(text.splitlines(), 1) if (found := _KEY.match(line))}
-    source = Source(file, lambda keys: lines.get(keys[0]) if keys else 1)
+    """The same of its text; `file` is for messages."""
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file} is not TOML: {error}", hint="texts stand in double quotes", file=file) from error
+    lines = key_lines(text)
+    source = Source(file, lambda keys: lines.get(keys, 1))
     manifest = decode(table, Manifest, source)
     try:
         check_name(manifest.name)

@@ -14,10 +14,10 @@ from typing import Any
 
 from appliance import __file__ as _package
 from appliance.api import Misdeclared
+from appliance.config.strict import Source, closest, decode
 from appliance.errors import ConfigError
 from appliance.plugins import manifest
 from appliance.plugins.manifest import Manifest
-from appliance.plugins.strict import Source, closest, decode
 
 __all__ = ["Found", "bundled", "decode_config", "discover"]
 

@@ -1,5 +1,6 @@
 """For tests, ours and those of plugin authors: run a plugin without a server, and worlds that fail on request."""
 
-from appliance.testing.harness import Rig, harness
+from appliance.errors import ConfigError
+from appliance.testing.harness import Rig, harness, load
 
-__all__ = ["Rig", "harness"]
+__all__ = ["ConfigError", "Rig", "harness", "load"]

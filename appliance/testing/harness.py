@@ -25,6 +25,7 @@ import trio
 
 from appliance.api import Misdeclared, Plugin
 from appliance.clock import MICROSECONDS
+from appliance.config.strict import Source, closest
 from appliance.errors import NotFound
 from appliance.model.event import Draft, Event, Unit
 from appliance.plugins import loader, manifest
@@ -32,18 +33,22 @@ from appliance.plugins.context import PluginContext
 from appliance.plugins.declared import Declarations, examine
 from appliance.plugins.guest import contained
 from appliance.plugins.registry import Found, decode_config
-from appliance.plugins.strict import Source, closest
 from appliance.storage.memory import MemoryEngine
 from appliance.storage.ports import TokenRow
 from appliance.supervise.tree import first_cause
 from appliance.world import RealWorld
 
-__all__ = ["Rig", "harness"]
+__all__ = ["Rig", "harness", "load"]
 
 T = TypeVar("T")
 
 BEGINNING = 1_767_225_600 * MICROSECONDS  # 2026-01-01; the harness's time of day starts here
 PATIENCE = 60.0  # seconds of the test's clock until `wait_for` gives up
+
+
+def load(folder: Path) -> Plugin:
+    """Import the plugin in `folder` as an appliance does: its modules are `appliance_plugins.NAME…` then."""
+    return loader.load(folder, manifest.read(folder))
 
 
 @asynccontextmanager
@@ -59,7 +64,7 @@ async def harness(plugin: Plugin | Path, config: object = None) -> AsyncIterator
         ConfigError: nor with this config.
     """
     if isinstance(plugin, Path):
-        plugin = loader.load(plugin, manifest.read(plugin))
+        plugin = load(plugin)
     declared = examine(plugin)
     rig = Rig(declared, _config(plugin, config))
     try:

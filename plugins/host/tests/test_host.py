@@ -10,14 +10,12 @@ from pathlib import Path
 import pytest
 
 from appliance.api import Unavailable
-from appliance.errors import ConfigError
-from appliance.plugins import loader, manifest
-from appliance.testing import harness
+from appliance.testing import ConfigError, harness, load
 
 FOLDER = Path(__file__).parents[1]
 CAPTURED = FOLDER / "tests" / "captured"
 
-plugin = loader.load(FOLDER, manifest.read(FOLDER))
+plugin = load(FOLDER)
 host = import_module("appliance_plugins.host")
 readings = import_module("appliance_plugins.host.readings")
 

@@ -261,7 +261,7 @@ async def test_panels_are_contained_one_by_one(write, hosting, autojump_clock):
     assert views["Slow"].error == "no answer within 2 s"
     assert views["Odd"].error == "the panel gave list, not a mapping"
     assert "object" in views["Dense"].error
-    assert views["Exit"].error == "SystemExit: now (plugin.py:15)"
+    assert views["Exit"].error == "SystemExit: now (plugin.py:16)"
     assert took == pytest.approx(2.0)
 
 
