@@ -1,0 +1,1 @@
+"""What the appliance tells about itself, without ever waiting for whoever listens."""
