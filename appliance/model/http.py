@@ -200,6 +200,7 @@ class SocketRoute:
     admit: Callable[[Request], None] | None = None  # raises an ApplianceError to refuse
     message_limit: int | None = None  # bytes of one message; None: the config's
     subprotocols: tuple[str, ...] = ()
+    shutdown_code: int = 1001  # what the endpoint's dialect says when the appliance stops
 
 
 def json_response(value: object, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Response:

@@ -86,7 +86,7 @@ def keep_open(reply: bytes) -> bytes:
 def _with_phrase(reply: bytearray) -> bytes:
     """A reply with the words of its status, which Hypercorn leaves out and simple clients look for."""
     status = int(reply[9:12])
-    return b"HTTP/1.1 %d %b%b" % (status, phrase(status).encode(), reply[reply.index(b"\r\n") :])
+    return b"HTTP/1.1 %d %b%b" % (status, phrase(status).encode(), bytes(reply[reply.index(b"\r\n") :]))
 
 
 def _rewrite(head: Head, request: Request) -> bytes:
