@@ -46,7 +46,7 @@ class StreamTemplate:
         for _, name, spec, conversion in parsed:
             if name is not None and (name not in known or spec or conversion):
                 raise Misdeclared(
-                    f"{event.__name__}: {{{name}}} in stream {text!r} is no field", hint=closest(name, known)
+                    f"{event.__name__} has no field {name!r} for stream {text!r}", hint=closest(name, known)
                 )
         parts = tuple((literal, name or "") for literal, name, _, _ in parsed)
         if any(name and not literal for (_, name), (literal, _) in pairwise(parts)):
@@ -166,6 +166,8 @@ def _part_of_name(event: str, field: str, value: object, ending: str) -> str:
 
 def _refuse_inexpressible(event: type) -> None:
     try:
-        msgspec.json.Decoder(event)
+        msgspec.json.schema(event)
     except (TypeError, NameError) as error:
-        raise Misdeclared(f"{event.__name__} has a field that JSON cannot hold: {error}") from error
+        raise Misdeclared(
+            f"{event.__name__} has a field that JSON cannot hold: {str(error).splitlines()[-1]}"
+        ) from error
