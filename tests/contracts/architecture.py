@@ -47,6 +47,7 @@ DOING_BESIDES = {
     "appliance/log/retention.py": "sweeps when its hour comes",
     "appliance/log/ticket.py": "parks and wakes the task that waits for its append",
     "appliance/egress/websocket/tail.py": "the life of one connection",
+    "appliance/telemetry/outlet.py": "the one thread that log lines leave by",
 }
 IO_LIBRARIES = words(
     "apsw asyncio concurrent fcntl http httpcore httpx hypercorn multiprocessing os psycopg quart quart_trio secrets"
@@ -56,6 +57,7 @@ IO_LIBRARIES = words(
 FRAMEWORKS = words("flask hypercorn quart quart_trio werkzeug")  # replaceable in a day: appliance/web alone knows them
 
 LINES = 400
+GLANCE = 10  # lines of a class or function that may speak for themselves
 RELATIVE = "."  # stands for the module of a relative import
 
 
@@ -190,16 +192,16 @@ def lists_are_honest(tree: Mapping[str, Source]) -> Iterator[str]:
 
 
 def public_names_are_explained(tree: Mapping[str, Source]) -> Iterator[str]:
-    """A listed class or function says what a caller gains, and each file what it is for."""
+    """A file says what it is for; a listed class or function says what a caller gains, unless one look tells."""
     for source in tree.values():
         if source.tree.body and ast.get_docstring(source.tree) is None:
             yield f"{source.path}: the file has no docstring"
         for node in source.tree.body:
-            listed = (
-                isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.name in source.public
-            )
-            if listed and ast.get_docstring(node) is None:
-                yield f"{source.path}:{node.lineno}: {node.name} has no docstring"
+            match node:
+                case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                    at_a_glance = (node.end_lineno or 0) - node.lineno < GLANCE
+                    if name in source.public and not at_a_glance and ast.get_docstring(node) is None:
+                        yield f"{source.path}:{node.lineno}: {name} has no docstring"
 
 
 def files_fit_a_reader(tree: Mapping[str, Source]) -> Iterator[str]:

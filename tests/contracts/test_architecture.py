@@ -108,7 +108,7 @@ PLANTED = {
     ),
     "a public class explains nothing": (
         architecture.public_names_are_explained,
-        {"appliance/bus/ring.py": '"""Rings."""\n__all__ = ["Ring"]\nclass Ring: ...'},
+        {"appliance/bus/ring.py": '"""Rings."""\n__all__ = ["Ring"]\nclass Ring:\n' + 10 * "    size: int\n"},
         "appliance/bus/ring.py:3: Ring has no docstring",
     ),
     "a file explains nothing": (
