@@ -10,9 +10,9 @@ import msgspec
 
 from appliance.config.load import Loaded
 from appliance.config.schema import ANY, Key, Keys, Settings, Unit, all_keys
+from appliance.config.strict import closest
 from appliance.config.values import shown
 from appliance.errors import NotFound
-from appliance.plugins.strict import closest
 
 __all__ = ["Difference", "Explained", "default_file", "difference", "explain", "reference_rows"]
 

@@ -19,9 +19,9 @@ import msgspec
 
 from appliance.config.lines import key_lines
 from appliance.config.schema import ANY, Key, Keys, Settings, all_keys
+from appliance.config.strict import Source, closest
 from appliance.config.values import Surroundings, read, reference, secret
 from appliance.errors import ConfigError
-from appliance.plugins.strict import Source, closest
 
 __all__ = ["FILE", "Layer", "Loaded", "Origin", "load", "the_file"]
 

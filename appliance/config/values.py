@@ -13,7 +13,7 @@ from appliance.config.addresses import address
 from appliance.config.schema import Key, Secret, Unit
 from appliance.config.units import duration, duration_text, size, size_text
 
-__all__ = ["Surroundings", "read", "reference", "shown"]
+__all__ = ["Surroundings", "read", "reference", "secret", "shown"]
 
 YES, NO = frozenset({"1", "t", "true", "yes", "on"}), frozenset({"0", "f", "false", "no", "off"})
 OFF = "off"  # how a file says that something optional is not wanted

@@ -28,6 +28,8 @@ log = structlog.get_logger("supervise")
 
 
 class OnCrash(Enum):
+    """What a crash means for the others."""
+
     EXIT = "exit"  # others stand on it: stop everything, orderly
     RESTART = "restart"  # an edge: again after a pause; EXIT when its budget is spent
     PARK = "park"  # a plugin: again after a pause; set aside when its budget is spent

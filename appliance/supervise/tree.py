@@ -16,6 +16,8 @@ __all__ = ["Busy", "Grows", "Node", "NodeJson", "State", "first_cause", "one_lin
 
 
 class State(Enum):
+    """How a service is."""
+
     WAITING = "waiting"  # its turn to start has not come
     STARTING = "starting"
     READY = "ready"
