@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 import httpcore
 
 from appliance.client import protocol
-from appliance.client.follow import Backoff, Following, Ready, Tail
+from appliance.client.follow import Backoff, Following, OnLost, Ready, Tail
 from appliance.client.http import BROKEN, IDLE, KEEP, POOL, failure, headers_of, times, tls_of
 from appliance.client.paging import HeadPages, Pages, Paging, boundary, reader_of
 from appliance.client.protocol import PAGE, Call, Operation, Session
@@ -54,6 +54,7 @@ class Client:
         ca: PEM file with an authority to trust beside the system's.
         rng: for the jitter of reconnects.
         sleep: how to wait, in seconds.
+        on_lost: told when a subscription lost its connection (and why, if known), with the seconds until the next try.
     """
 
     def __init__(
@@ -65,11 +66,13 @@ class Client:
         ca: str = "",
         rng: Random | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        on_lost: OnLost | None = None,
     ) -> None:
         self._session = Session(url.rstrip("/"), token)
         self._timeout = timeout
         self._rng = rng or Random()  # noqa: S311 - jitter, never secrets
         self._sleep = sleep
+        self._on_lost = on_lost
         self._pool = httpcore.ConnectionPool(
             ssl_context=tls_of(url, ca), max_connections=POOL, keepalive_expiry=KEEP, max_keepalive_connections=POOL
         )
@@ -116,14 +119,12 @@ class Client:
         Raises:
             VersionConflict: the stream is elsewhere.
         """
-        message = Write(type, dict(data or {}), None if metadata is None else dict(metadata), id)
-        return self.run(protocol.write(stream, message, expected_version, key))
+        message = Write(stream, type, data or {}, metadata, id, expected_version)
+        return self.run(protocol.write(message, key))
 
-    def write_many(
-        self, stream: str, messages: Sequence[Write], *, expected_version: int | None = None, key: str = ""
-    ) -> tuple[Receipt, ...]:
-        """Append several messages to one stream, all or none."""
-        return self.run(protocol.write_many(stream, messages, expected_version, key))
+    def write_many(self, messages: Sequence[Write], *, key: str = "") -> tuple[Receipt, ...]:
+        """Append several messages to any streams, all or none. Each sees the versions that those before it make."""
+        return self.run(protocol.write_many(messages, key))
 
     # Reading
 
@@ -306,7 +307,10 @@ class Client:
                 yield from self._connection(following)
             except ApplianceError as error:
                 lost = error
-            self._sleep(following.lost(lost))
+            pause = following.lost(lost)
+            if self._on_lost is not None:
+                self._on_lost(lost, pause)
+            self._sleep(pause)
 
     def _connection(self, following: Following) -> Iterator[Poke | Ready]:
         parser = SseParser()

@@ -7,6 +7,7 @@ from reads only, so nothing is shown twice and nothing is missed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -16,7 +17,10 @@ from appliance.client.shapes import Message, Poke, Topic
 from appliance.client.sse import Comment, Frame
 from appliance.errors import ApplianceError, LimitReached, PeerFailed, Unavailable
 
-__all__ = ["Backoff", "Following", "Ready", "Tail"]
+__all__ = ["Backoff", "Following", "OnLost", "Ready", "Tail"]
+
+
+OnLost = Callable[[ApplianceError | None, float], None]  # why, if known; seconds until the next try
 
 
 @dataclass(frozen=True, slots=True)

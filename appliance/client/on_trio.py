@@ -14,7 +14,7 @@ import httpcore
 import trio
 
 from appliance.client import protocol
-from appliance.client.follow import Backoff, Following, Ready, Tail
+from appliance.client.follow import Backoff, Following, OnLost, Ready, Tail
 from appliance.client.http import BROKEN, IDLE, KEEP, POOL, failure, headers_of, times, tls_of
 from appliance.client.paging import HeadPages, Pages, Paging, boundary, reader_of
 from appliance.client.protocol import PAGE, Call, Operation, Session
@@ -50,6 +50,7 @@ class AsyncClient:
         timeout: seconds for each step of an exchange.
         ca: PEM file with an authority to trust beside the system's.
         rng: for the jitter of reconnects.
+        on_lost: told when a subscription lost its connection (and why, if known), with the seconds until the next try.
     """
 
     def __init__(
@@ -60,10 +61,12 @@ class AsyncClient:
         timeout: float = 30.0,
         ca: str = "",
         rng: Random | None = None,
+        on_lost: OnLost | None = None,
     ) -> None:
         self._session = Session(url.rstrip("/"), token)
         self._timeout = timeout
         self._rng = rng or Random()  # noqa: S311 - jitter, never secrets
+        self._on_lost = on_lost
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls_of(url, ca),
             max_connections=POOL,
@@ -106,13 +109,11 @@ class AsyncClient:
         expected_version: int | None = None,
         key: str = "",
     ) -> Receipt:
-        message = Write(type, dict(data or {}), None if metadata is None else dict(metadata), id)
-        return await self.run(protocol.write(stream, message, expected_version, key))
+        message = Write(stream, type, data or {}, metadata, id, expected_version)
+        return await self.run(protocol.write(message, key))
 
-    async def write_many(
-        self, stream: str, messages: Sequence[Write], *, expected_version: int | None = None, key: str = ""
-    ) -> tuple[Receipt, ...]:
-        return await self.run(protocol.write_many(stream, messages, expected_version, key))
+    async def write_many(self, messages: Sequence[Write], *, key: str = "") -> tuple[Receipt, ...]:
+        return await self.run(protocol.write_many(messages, key))
 
     # Reading
 
@@ -261,7 +262,10 @@ class AsyncClient:
                         yield signal
             except ApplianceError as error:
                 lost = error
-            await trio.sleep(following.lost(lost))
+            pause = following.lost(lost)
+            if self._on_lost is not None:
+                self._on_lost(lost, pause)
+            await trio.sleep(pause)
 
     async def _connection(self, following: Following) -> AsyncGenerator[Poke | Ready]:
         parser = SseParser()

@@ -172,29 +172,34 @@ def rpc(decode: Callable[[bytes], T], method: str, *args: object, subject: str =
 # Messages ------------------------------------------------------------------------------------------------------------
 
 
-def write(stream: str, message: Write, expected_version: int | None, key: str) -> Operation[Receipt]:
-    options = _given(id=message.id or None, expectedVersion=expected_version)
+def write(message: Write, key: str = "") -> Operation[Receipt]:
+    options = _given(id=message.id or None, expectedVersion=message.expected_version)
 
     def decode(body: bytes) -> Receipt:
         place = decoded(_place, body)
-        return Receipt(stream, place.position, place.global_position)
+        return Receipt(message.stream, place.position, place.global_position)
 
-    return Operation(_keyed(_encode(["stream.write", stream, _wire(message), options]), key), decode, stream)
+    call = _keyed(_encode(["stream.write", message.stream, _content(message), options]), key)
+    return Operation(call, decode, message.stream)
 
 
-def write_many(
-    stream: str, messages: Sequence[Write], expected_version: int | None, key: str
-) -> Operation[tuple[Receipt, ...]]:
-    wire = [_wire(message) | _given(id=message.id or None) for message in messages]
-    options = _given(expectedVersion=expected_version)
+def write_many(messages: Sequence[Write], key: str = "") -> Operation[tuple[Receipt, ...]]:
+    entries = [
+        {"stream": message.stream}
+        | _content(message)
+        | _given(id=message.id or None, expectedVersion=message.expected_version)
+        for message in messages
+    ]
 
     def decode(body: bytes) -> tuple[Receipt, ...]:
-        return tuple(Receipt(stream, place.position, place.global_position) for place in decoded(_places, body))
+        places = decoded(_places, body)
+        pairs = zip(messages, places, strict=True)
+        return tuple(Receipt(message.stream, place.position, place.global_position) for message, place in pairs)
 
-    return Operation(_keyed(_encode(["stream.writeMany", stream, wire, options]), key), decode, stream)
+    return Operation(_keyed(_encode(["stream.writeMany", entries]), key), decode)
 
 
-def _wire(message: Write) -> dict[str, object]:
+def _content(message: Write) -> dict[str, object]:
     return {"type": message.type, "data": message.data} | _given(metadata=message.metadata)
 
 

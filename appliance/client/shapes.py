@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,12 +25,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One message of a batch, before it is written."""
+    """A message before it is written."""
 
+    stream: str
     type: str
-    data: dict[str, Any] = field(default_factory=dict)
-    metadata: dict[str, Any] | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] | None = None
     id: str = ""  # a UUID; empty: the server gives one
+    expected_version: int | None = None  # -1: the stream must not exist yet
 
 
 @dataclass(frozen=True, slots=True)

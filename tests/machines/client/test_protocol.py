@@ -17,8 +17,8 @@ def answered(operation, value):
 
 
 def test_a_write_sends_only_the_options_that_were_given():
-    bare = protocol.write("order-7", Write("Placed", {"total": 9}), None, "")
-    full = protocol.write("order-7", Write("Placed", {}, {"by": "me"}, "an-id"), -1, "key-1")
+    bare = protocol.write(Write("order-7", "Placed", {"total": 9}))
+    full = protocol.write(Write("order-7", "Placed", {}, {"by": "me"}, "an-id", -1), "key-1")
 
     assert sent(bare) == ["stream.write", "order-7", {"type": "Placed", "data": {"total": 9}}, {}]
     assert sent(full) == [
@@ -31,7 +31,7 @@ def test_a_write_sends_only_the_options_that_were_given():
 
 
 def test_only_a_write_with_a_key_may_be_sent_again():
-    again = [protocol.write("s", Write("T"), None, key).call.again for key in ("", "k")]
+    again = [protocol.write(Write("s", "T"), key).call.again for key in ("", "k")]
 
     assert again == [False, True]
     assert protocol.version("s").call.again
@@ -39,23 +39,24 @@ def test_only_a_write_with_a_key_may_be_sent_again():
 
 
 def test_a_receipt_reads_as_stream_and_position():
-    receipt = answered(protocol.write("order-7", Write("T"), None, ""), {"position": 12, "globalPosition": 99})
+    receipt = answered(protocol.write(Write("order-7", "T")), {"position": 12, "globalPosition": 99})
 
     assert (receipt, str(receipt)) == (Receipt("order-7", 12, 99), "order-7 @ 12")
 
 
 def test_a_batch_has_one_receipt_per_message():
-    operation = protocol.write_many("s-1", [Write("A"), Write("B", {"x": 1}, None, "id-2")], 4, "")
+    operation = protocol.write_many([Write("s-1", "A"), Write("s-2", "B", {"x": 1}, id="id-2", expected_version=5)])
 
     receipts = answered(operation, [{"position": 5, "globalPosition": 8}, {"position": 6, "globalPosition": 9}])
 
     assert sent(operation) == [
         "stream.writeMany",
-        "s-1",
-        [{"type": "A", "data": {}}, {"type": "B", "data": {"x": 1}, "id": "id-2"}],
-        {"expectedVersion": 4},
+        [
+            {"stream": "s-1", "type": "A", "data": {}},
+            {"stream": "s-2", "type": "B", "data": {"x": 1}, "id": "id-2", "expectedVersion": 5},
+        ],
     ]
-    assert receipts == (Receipt("s-1", 5, 8), Receipt("s-1", 6, 9))
+    assert receipts == (Receipt("s-1", 5, 8), Receipt("s-2", 6, 9))
 
 
 def test_messages_keep_integers_of_any_size():
@@ -102,7 +103,7 @@ def test_a_refusal_is_raised_with_the_stream_it_is_about():
     body = {"error": {"code": "STREAM_VERSION_CONFLICT", "message": "m", "details": {"expected": 1, "actual": 2}}}
 
     with pytest.raises(VersionConflict, match="stream s-1 is at version 2, not 1"):
-        protocol.write("s-1", Write("T"), 1, "").finish(Reply(409, msgspec.json.encode(body)))
+        protocol.write(Write("s-1", "T", expected_version=1)).finish(Reply(409, msgspec.json.encode(body)))
 
 
 def test_any_other_route_answers_plain_values():

@@ -55,7 +55,7 @@ async def test_many_writers_share_one_client(client):
 
 
 async def test_the_other_reads_answer_plain_values(store, client):
-    await client.write_many("a-1", [Write("One"), Write("Two", {"x": 1})])
+    await client.write_many([Write("a-1", "One"), Write("a-1", "Two", {"x": 1})])
     store.write("b")
 
     assert (await client.last("a-1")).type == "Two"
@@ -96,12 +96,18 @@ async def test_errors_are_classes_that_say_whose_move_is_next(store, client):
         await client.version("a-1")
 
 
-async def test_a_subscription_survives_its_connection_and_resumes(store, client):
+async def test_a_subscription_survives_its_connection_and_resumes(store):
     first, second = store.write("a-1"), store.write("a-1")
     store.script = [[READY, poke(store, first)], [READY, poke(store, second)]]
+    lost = []
 
-    async with client.subscribe(Topic("a-1")) as pokes:
+    async with (
+        AsyncClient(store.url, timeout=5, rng=NoWaiting(), on_lost=lambda *why: lost.append(why)) as client,
+        client.subscribe(Topic("a-1")) as pokes,
+    ):
         seen = [await anext(pokes), await anext(pokes)]
+
+    assert lost == [(None, 0.0)]
 
     assert [p.position for p in seen] == [0, 1]
     assert store.targets() == ["/subscribe?stream=a-1&position=0", "/subscribe?stream=a-1&position=1"]

@@ -61,8 +61,8 @@ class TinyStore:
         stored = self.write(stream, message["type"], message["data"])
         return {"position": stored["pos"], "globalPosition": stored["gpos"]}
 
-    def stream_writeMany(self, stream: str, messages: list[dict[str, Any]], options: dict[str, Any]) -> Any:
-        return [self.stream_write(stream, message, {}) for message in messages]
+    def stream_writeMany(self, messages: list[dict[str, Any]]) -> Any:
+        return [self.stream_write(message["stream"], message, message) for message in messages]
 
     def stream_get(self, stream: str, options: dict[str, Any]) -> Any:
         found = [m for m in self.messages if m["stream"] == stream and m["pos"] >= options["position"]]
@@ -119,6 +119,7 @@ class Refused(Exception):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     store: TinyStore
 
     def do_GET(self) -> None:

@@ -1,0 +1,208 @@
+"""Every error code with its meaning and the next move. The command and the reference page are made of this table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.cli.exits import Exit
+
+__all__ = ["GUIDE", "Entry"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One code of ours, and what the message-store API calls the same."""
+
+    code: str
+    meaning: str
+    move: str
+    exit: Exit
+    status: int | None = None  # of the HTTP answer; None: never on the wire
+    wire: tuple[str, ...] = ()
+
+    def fields(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "wire": list(self.wire),
+            "status": self.status,
+            "exit": int(self.exit),
+            "meaning": self.meaning,
+            "move": self.move,
+        }
+
+
+GUIDE = (
+    Entry(
+        "usage",
+        "The command line was not understood.",
+        "See the examples: appliance VERB --help.",
+        Exit.USAGE,
+    ),
+    Entry(
+        "config_error",
+        "The configuration is wrong; file, line and key are in the message.",
+        "Change it; `appliance config explain KEY` tells what fits, `appliance check` looks at all of it.",
+        Exit.USAGE,
+    ),
+    Entry(
+        "unreachable",
+        "Nobody answers at that address.",
+        "Start it with `appliance serve`, or name another with --url; behind a name, try the address itself.",
+        Exit.UNREACHABLE,
+    ),
+    Entry(
+        "rejected",
+        "The request was understood, and is wrong.",
+        "Change what the message names and send it again.",
+        Exit.INVALID,
+        422,
+        ("INVALID_REQUEST", "INVALID_RECORD"),
+    ),
+    Entry(
+        "malformed_json",
+        "The body is not the JSON that is wanted: cut off, too deep, a name twice, or not UTF-8.",
+        "Look at the place the message names.",
+        Exit.INVALID,
+        400,
+        ("INVALID_JSON",),
+    ),
+    Entry(
+        "bad_request",
+        "The bytes on the connection are not HTTP as it should be.",
+        "Use an ordinary HTTP client; the message names the rule that was broken.",
+        Exit.FAILED,
+        400,
+    ),
+    Entry(
+        "too_large",
+        "The body, or one event in it, is larger than the limit.",
+        "Send less at once; the limits are in [limits] and log.max_event of the configuration.",
+        Exit.INVALID,
+        413,
+    ),
+    Entry(
+        "idempotency_key_reused",
+        "The same Idempotency-Key came with another body within a day.",
+        "Use a fresh key for each different write.",
+        Exit.INVALID,
+        422,
+        ("IDEMPOTENCY_KEY_REUSED",),
+    ),
+    Entry(
+        "unauthenticated",
+        "No token was given, or nobody knows it.",
+        "Give one with --token. On the same machine the owner's is found by itself, in DATA/run/owner.token.",
+        Exit.NOT_ALLOWED,
+        401,
+        ("AUTH_REQUIRED", "AUTH_INVALID_TOKEN"),
+    ),
+    Entry(
+        "forbidden",
+        "The token is known, and may not do this.",
+        "Use one of that namespace with the scope: appliance token create --scope write.",
+        Exit.NOT_ALLOWED,
+        403,
+        ("AUTH_UNAUTHORIZED",),
+    ),
+    Entry(
+        "not_found",
+        "There is no such thing here.",
+        "List what there is: `appliance stream list`, `appliance namespace list`, `appliance token list`.",
+        Exit.NOT_FOUND,
+        404,
+        ("METHOD_NOT_FOUND", "STREAM_NOT_FOUND", "NAMESPACE_NOT_FOUND", "NOT_FOUND"),
+    ),
+    Entry(
+        "method_not_allowed",
+        "The address exists, but not for this HTTP method.",
+        "The allowed ones are in the header Allow.",
+        Exit.FAILED,
+        405,
+    ),
+    Entry(
+        "conflict",
+        "The world moved on meanwhile.",
+        "Read again and retry.",
+        Exit.CONFLICT,
+        409,
+    ),
+    Entry(
+        "version_conflict",
+        "A write expected the stream at one version and met it at another; nothing was written.",
+        "Read the stream again, decide anew, and write with the version you saw.",
+        Exit.CONFLICT,
+        409,
+        ("STREAM_VERSION_CONFLICT",),
+    ),
+    Entry(
+        "duplicate",
+        "Something with this id, name or position exists already.",
+        "If you retried a write whose answer was lost, it is done. Else choose another id.",
+        Exit.CONFLICT,
+        409,
+        ("MESSAGE_ID_CONFLICT", "NAMESPACE_EXISTS", "POSITION_EXISTS"),
+    ),
+    Entry(
+        "data_in_use",
+        "Another process works on this data folder.",
+        "Stop it with `appliance stop`, or give this one a folder of its own with --data.",
+        Exit.CONFLICT,
+    ),
+    Entry(
+        "limit_reached",
+        "Too much at once.",
+        "Wait for the seconds in Retry-After; the limits are in [clients] and [limits] of the configuration.",
+        Exit.FAILED,
+        429,
+    ),
+    Entry(
+        "unavailable",
+        "We, or something we need, are not ready: starting, stopping, or the disk is full.",
+        "Wait and try again; `appliance status` and `appliance check` tell what it waits for.",
+        Exit.FAILED,
+        503,
+    ),
+    Entry(
+        "events_lost",
+        "Events that had been acknowledged are not on the disk any more: it lied, or files were put back.",
+        "Restore a newer backup, or go on without them: appliance serve --accept-loss.",
+        Exit.FAILED,
+        503,
+    ),
+    Entry(
+        "corrupt",
+        "Stored bytes are not what was written.",
+        "Stop, copy the data folder aside, and restore the last backup: appliance restore.",
+        Exit.FAILED,
+        500,
+    ),
+    Entry(
+        "broken",
+        "Something that is always true was not: a mistake of ours.",
+        "It restarts by itself; report the log lines around the request id.",
+        Exit.FAILED,
+        500,
+        ("INTERNAL_ERROR",),
+    ),
+    Entry(
+        "peer_failed",
+        "The other side answered, but with a failure of its own.",
+        "Look at its log, then try again.",
+        Exit.FAILED,
+        502,
+        ("BACKEND_ERROR", "IMPORT_FAILED", "READ_ERROR", "CLEAR_FAILED"),
+    ),
+    Entry(
+        "plugin_misdeclared",
+        "A plugin declares something that cannot be.",
+        "The message names the declaration; try it with `appliance plugin check FOLDER`.",
+        Exit.USAGE,
+    ),
+    Entry(
+        "plugin_crashed",
+        "A plugin failed. The rest goes on without it.",
+        "`appliance status` shows the crash, the log the whole traceback.",
+        Exit.FAILED,
+    ),
+)

@@ -1,0 +1,68 @@
+"""Finding the appliance of this machine: where it listens, and the owner's token that only its user can read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.client import Unreachable
+from appliance.config.load import Loaded, load, the_file
+
+if TYPE_CHECKING:
+    from appliance.cli.desk import Desk, Globals
+
+__all__ = ["ADDRESS", "OWNER_TOKEN", "Server", "find_server", "loaded"]
+
+ADDRESS = Path("run/address")  # in the data folder, while it runs
+OWNER_TOKEN = Path("run/owner.token")
+CA = Path("tls/ca.pem")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """How to reach one server. `data` is set when it is the local one."""
+
+    url: str
+    token: str = ""
+    ca: str = ""
+    data: Path | None = None
+
+
+def loaded(options: Globals, environ: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Loaded:
+    """The configuration a server started here would have."""
+    given = {"data": options.data or None, **(flags or {})}
+    return load(the_file(options.config or None, environ), environ=environ, flags=given)
+
+
+def find_server(desk: Desk) -> Server:
+    """The server that was named, or the local one.
+
+    A named address without a token gets the owner's token if it is the local address.
+
+    Raises:
+        Unreachable: none was named and none runs here.
+    """
+    url = desk.options.url or desk.environ.get("APPLIANCE_URL", "")
+    token = desk.options.token or desk.environ.get("APPLIANCE_TOKEN", "") or desk.environ.get("EVENTODB_TOKEN", "")
+    if url and token:
+        return Server(url, token)
+    data = desk.data
+    here = _first_line(data / ADDRESS)
+    if url and url.rstrip("/") != here:
+        return Server(url, token)
+    if not here:
+        raise Unreachable(
+            f"no appliance runs on the data in {data.absolute()}",
+            hint="start it with: appliance serve\nor name another with --url, or its folder with --data",
+        )
+    ca = data / CA
+    return Server(here, token or _first_line(data / OWNER_TOKEN), str(ca) if ca.is_file() else "", data)
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return ""

@@ -1,0 +1,85 @@
+"""How stored events are shown, shared by all verbs that read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from appliance.cli.desk import Desk
+from appliance.cli.render import event_line
+from appliance.client import Message, Topic
+from appliance.clock import stamp
+from appliance.errors import Rejected
+
+__all__ = ["FIELDS", "event_of", "show_event", "show_events", "since", "topic_of"]
+
+FIELDS = """one line per event:
+id, stream, type, position, global_position, time, data, metadata"""
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}  # seconds
+
+
+def event_of(message: Message) -> dict[str, Any]:
+    """An event as JSON shows it."""
+    return {
+        "id": message.id,
+        "stream": message.stream,
+        "type": message.type,
+        "position": message.position,
+        "global_position": message.global_position,
+        "time": message.time,
+        "data": message.data,
+        "metadata": message.metadata,
+    }
+
+
+def show_event(desk: Desk, message: Message) -> None:
+    """One line: for people on a terminal, JSON for everybody else."""
+    event = event_of(message)
+    if desk.json or not desk.on_terminal:
+        desk.say(json.dumps(event, ensure_ascii=False, separators=(",", ":")))
+    else:
+        desk.say(event_line(event, desk.paint, desk.width))
+
+
+def show_events(desk: Desk, messages: Iterable[Message], empty: str) -> None:
+    seen = False
+    for message in messages:
+        show_event(desk, message)
+        seen = True
+    if not seen and not desk.json:
+        desk.note(empty)
+
+
+def topic_of(names: Iterable[str]) -> tuple[Topic, frozenset[str]]:
+    """What names of streams and categories ask for together; a name with a dash is a stream.
+
+    Returns:
+        The topic, and the streams it must be narrowed to where its categories hold more (empty: none).
+    """
+    wanted = list(dict.fromkeys(names))
+    if len(wanted) == 1 and "-" in wanted[0]:
+        return Topic(wanted[0]), frozenset()
+    whole = {name for name in wanted if "-" not in name}
+    streams = frozenset(name for name in wanted if "-" in name and name.partition("-")[0] not in whole)
+    categories = dict.fromkeys(name.partition("-")[0] for name in wanted)
+    return Topic(categories=tuple(categories)), streams
+
+
+def since(text: str, now_us: int) -> datetime | None:
+    """The moment `1h`, `30m`, `2026-01-31` or `2026-01-31T12:00:00Z` means; None: it is something else.
+
+    Raises:
+        Rejected: it looks like a time and is none.
+    """
+    if text[:-1].isdigit() and text[-1] in UNITS:
+        return datetime.fromisoformat(stamp(now_us - int(text[:-1]) * UNITS[text[-1]] * 1_000_000))
+    if "-" in text:
+        from appliance.client.transfer import moment
+
+        return moment(text)
+    if not text.isdigit():
+        raise Rejected(f"--since {text} is not understood", hint="write 1h, 2026-01-31, last, or a position")
+    return None

@@ -1,0 +1,113 @@
+"""`subscribe`: every event on one line as it comes, or a command for each."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+
+import click
+
+from appliance.cli.base import Count, VerbCommand
+from appliance.cli.desk import Desk, with_desk
+from appliance.cli.reading import FIELDS, event_of, show_event, since, topic_of
+from appliance.client import Client, Message, Topic
+from appliance.errors import NotFound
+
+__all__ = ["commands"]
+
+LONGEST_VARIABLE = 100_000  # bytes; the kernel refuses a variable of 128 KiB
+
+
+class WithCommand(VerbCommand):
+    """Takes what stands behind `--` aside; click would mix it with the topics."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            cut = args.index("--")
+            args, ctx.meta["command"] = args[:cut], args[cut + 1 :]
+        return super().parse_args(ctx, args)
+
+
+@click.command(
+    "subscribe",
+    cls=WithCommand,
+    options_metavar="[--since 1h|last|POS] [-- CMD…]",
+    examples=[
+        "appliance subscribe                       everything, from now on",
+        "appliance subscribe order                 a category: every stream order-…",
+        "appliance subscribe order-7 --since 0     one stream from its first event",
+        "appliance subscribe order bill --since 1h",
+        "appliance subscribe order -- ./handle.sh  run for each event",
+        "appliance subscribe --count 10 | jq .data",
+    ],
+    fields=FIELDS + "\nWhen piped this is the form anyway.",
+)
+@click.argument("topics", metavar="[TOPIC…]", nargs=-1)
+@click.option(
+    "--since", "start", metavar="WHEN", help="first what came since then: 1h, 2026-01-31, POS; last: the last"
+)
+@click.option("--count", metavar="N", type=Count(), help="end after N events")
+@with_desk
+@click.pass_context
+def subscribe(ctx: click.Context, desk: Desk, topics: Sequence[str], start: str | None, count: int | None) -> int:
+    """Watch events as they come: of streams, of categories, or all.
+
+    A name with a dash is a stream, one without a category. A lost connection is replaced, and nothing is missed.
+
+    With CMD it runs for each event, one after another. It finds the event in EVENT_ID, EVENT_STREAM, EVENT_TYPE,
+    EVENT_POSITION, EVENT_GLOBAL_POSITION, EVENT_TIME, EVENT_DATA and EVENT_METADATA, and as JSON on stdin.
+    """
+    command: list[str] = ctx.meta.get("command", [])
+    topic, streams = topic_of(topics)
+    failures = 0
+    with desk.client() as client:
+        for message in _limited(_events(client, topic, start, streams), count):
+            if not command:
+                show_event(desk, message)
+            elif (code := _ran(command, message, desk)) != 0:
+                failures += 1
+                desk.warn(f"{command[0]} ended with {code} for {message.stream} @ {message.position}")
+    return 1 if failures else 0
+
+
+def _events(client: Client, topic: Topic, start: str | None, streams: frozenset[str]) -> Iterator[Message]:
+    last = client.latest(topic) if start in (None, "last") else None
+    if start == "last" and last is not None and (not streams or last.stream in streams):
+        yield last
+    with client.tail(topic, _place(client, topic, start, last)) as messages:
+        yield from (message for message in messages if not streams or message.stream in streams)
+
+
+def _place(client: Client, topic: Topic, start: str | None, last: Message | None) -> int:
+    """Where to read from."""
+    if start in (None, "last"):
+        return topic.start if last is None else topic.place(last) + 1
+    moment = since(start or "", time.time_ns() // 1000)
+    return int(start or 0) if moment is None else client.place_at(topic, moment)
+
+
+def _limited(messages: Iterator[Message], count: int | None) -> Iterator[Message]:
+    for number, message in enumerate(messages, 1):
+        yield message
+        if number == count:
+            return
+
+
+def _ran(command: Sequence[str], message: Message, desk: Desk) -> int:
+    """Run the command for one event; its exit code."""
+    event = event_of(message)
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in event.items()}
+    variables = {f"EVENT_{name.upper()}": text for name, text in texts.items() if len(text) < LONGEST_VARIABLE}
+    try:
+        done = subprocess.run(  # noqa: S603 - the user's own command
+            command, input=json.dumps(event).encode() + b"\n", env={**os.environ, **variables}, check=False
+        )
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no command {command[0]}", hint="write its path, as ./script.sh") from error
+    return done.returncode
+
+
+commands = {"subscribe": subscribe}
