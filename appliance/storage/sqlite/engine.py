@@ -9,7 +9,7 @@ from pathlib import Path
 
 import apsw
 
-from appliance.errors import ApplianceError, Broken, Corrupt, Duplicate, NotFound, Unavailable
+from appliance.errors import Broken, Duplicate, NotFound
 from appliance.model.event import Event, Imported, Namespace, Query, Unit
 from appliance.storage.digest import MODULUS, sum_text
 from appliance.storage.ports import KEY_LIFETIME_US, Committed, Recovery, TokenRow
@@ -20,6 +20,7 @@ from appliance.storage.sqlite.recover import connect, migrate, read_ledger, reco
 from appliance.storage.sqlite.retain import Retention
 from appliance.storage.sqlite.sql import SIZES, SQL, inserts
 from appliance.storage.sqlite.state import State
+from appliance.storage.sqlite.trouble import explained
 
 __all__ = ["SqliteEngine"]
 
@@ -64,7 +65,7 @@ class SqliteEngine:
             db = connect(path, vfs=vfs, durable=durable)
             try:
                 migrate(db, path)
-                mark = MarkFile(directory / "log.mark") if durable else None
+                mark = MarkFile(directory / "log.mark", vfs) if durable else None
                 recovery = recover(db, mark, accept_loss=accept_loss)
             except BaseException:
                 db.close()
@@ -73,7 +74,7 @@ class SqliteEngine:
             return cls(db, path, mark, recovery, vfs)
 
     def commit(self, units: Sequence[Unit], *, now_us: int, new_ids: Iterator[str]) -> Committed:
-        with explained(self._path, self._state):
+        with explained(self._path, self._state.forget):
             self._state.trim()
             batch = Batch(self._db, self._state, now_us=now_us, new_ids=new_ids, read=self._range)
             outcomes = tuple([batch.add(unit) for unit in units])
@@ -88,7 +89,7 @@ class SqliteEngine:
                 raise Broken(f"the high-water mark could not be synced: {error}") from error
 
     def import_batch(self, namespace: int, records: Sequence[Imported]) -> Committed:
-        with explained(self._path, self._state):
+        with explained(self._path, self._state.forget):
             self._state.trim()
             batch = Batch(self._db, self._state, now_us=0, new_ids=iter(()), read=self._range)
             try:
@@ -139,7 +140,7 @@ class SqliteEngine:
     def reader(self) -> SqliteReader:
         with explained(self._path):
             db = connect(self._path, vfs=self._vfs, durable=True, reading=True)
-            return SqliteReader(db)
+            return SqliteReader(db, self._path)
 
     def backup(self, target: Path) -> None:
         with explained(self._path):
@@ -263,7 +264,7 @@ class SqliteEngine:
     @contextlib.contextmanager
     def _transaction(self, *, keep: bool = False) -> Iterator[None]:
         """All or nothing, synced on leaving. Unless `keep`, what the writer remembers is read again."""
-        with explained(self._path, self._state):
+        with explained(self._path, self._state.forget):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -274,35 +275,3 @@ class SqliteEngine:
                 raise
             if not keep:
                 self._state.forget()
-
-
-@contextlib.contextmanager
-def explained(path: Path, state: State | None = None) -> Iterator[None]:
-    """SQLite's errors in our words; what the writer remembered is forgotten with a failed transaction."""
-    try:
-        yield
-    except ApplianceError:
-        if state is not None:
-            state.forget()
-        raise
-    except apsw.FullError as error:
-        if state is not None:
-            state.forget()
-        raise Unavailable(
-            "the disk is full: nothing can be written",
-            hint=f"free space where {path.name} lives; reads go on, and writing resumes by itself",
-            retry_after=5,
-        ) from error
-    except (apsw.CorruptError, apsw.NotADBError) as error:
-        raise Corrupt(f"{path.name} is damaged: {error}", hint="restore the last proven backup") from error
-    except apsw.IOError as error:
-        if state is not None:
-            state.forget()
-        if getattr(error, "extendedresult", None) in (apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC):
-            # After a failed sync nobody knows what is on disk, and a second one would report success.
-            raise Broken(
-                f"{path.name} could not be synced: {error}", hint="check the disk, then start again"
-            ) from error
-        raise Unavailable(f"{path.name} cannot be read or written: {error}", hint="check the disk") from error
-    except (apsw.BusyError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
-        raise Unavailable(f"{path.name} cannot be opened: {error}", hint="check its owner and permissions") from error

@@ -7,11 +7,16 @@ in turn: a torn write spoils one slot, never both.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Protocol
+
+import apsw
 
 __all__ = ["Mark", "MarkFile"]
 
@@ -44,25 +49,105 @@ class Mark:
 
 
 class MarkFile:
-    """Not thread-safe: one caller writes. `found` is the newest mark at opening, None if no slot was readable."""
+    """Not thread-safe: one caller writes. `found` is the newest mark at opening, None if no slot was readable.
 
-    def __init__(self, path: Path) -> None:
+    `vfs` names a SQLite VFS to go through, so that a disk which fails for the log fails for its mark too.
+    Everything here raises OSError.
+    """
+
+    def __init__(self, path: Path, vfs: str = "") -> None:
         self.fresh = not path.exists()
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        size = os.fstat(self._fd).st_size
-        slots = [Mark.decode(os.pread(self._fd, SLOT, n * SLOT)) for n in (0, 1)]
+        self._file: _File = _VfsFile(path, vfs) if vfs else _Descriptor(path)
+        size = self._file.size()
+        slots = [Mark.decode(self._file.read(SLOT, n * SLOT)) for n in (0, 1)]
         if size < 2 * SLOT:  # preallocated, so that later syncs carry data and no change of size
-            os.pwrite(self._fd, b"\0" * (2 * SLOT - size), size)
-            os.fsync(self._fd)
+            self._file.write(b"\0" * (2 * SLOT - size), size)
+            self._file.sync()
         readable = [mark for mark in slots if mark is not None]
         self.found = max(readable, default=None)
         self._next = 1 if self.found is not None and slots[0] == self.found else 0
 
     def write(self, mark: Mark) -> None:
         """Returns when the mark is on disk."""
-        os.pwrite(self._fd, mark.encode(), self._next * SLOT)
-        os.fdatasync(self._fd)
+        self._file.write(mark.encode(), self._next * SLOT)
+        self._file.sync()
         self._next ^= 1
 
     def close(self) -> None:
+        self._file.close()
+
+
+class _File(Protocol):
+    def size(self) -> int: ...
+
+    def read(self, amount: int, offset: int) -> bytes: ...
+
+    def write(self, data: bytes, offset: int) -> None: ...
+
+    def sync(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Descriptor:
+    """The real file. Its name is synced too: a mark that vanishes with its directory entry warns of nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def size(self) -> int:
+        return os.fstat(self._fd).st_size
+
+    def read(self, amount: int, offset: int) -> bytes:
+        return os.pread(self._fd, amount, offset)
+
+    def write(self, data: bytes, offset: int) -> None:
+        os.pwrite(self._fd, data, offset)
+
+    def sync(self) -> None:
+        os.fdatasync(self._fd)
+
+    def close(self) -> None:
         os.close(self._fd)
+
+
+class _VfsFile:
+    """The same through a VFS."""
+
+    FLAGS = apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+
+    def __init__(self, path: Path, vfs: str) -> None:
+        with _as_os_error():
+            self._file = apsw.VFSFile(vfs, str(path), [self.FLAGS, 0])
+
+    def size(self) -> int:
+        with _as_os_error():
+            return self._file.xFileSize()
+
+    def read(self, amount: int, offset: int) -> bytes:
+        with _as_os_error():
+            return self._file.xRead(amount, offset)
+
+    def write(self, data: bytes, offset: int) -> None:
+        with _as_os_error():
+            self._file.xWrite(data, offset)
+
+    def sync(self) -> None:
+        with _as_os_error():
+            self._file.xSync(apsw.SQLITE_SYNC_NORMAL)
+
+    def close(self) -> None:
+        self._file.xClose()
+
+
+@contextlib.contextmanager
+def _as_os_error() -> Iterator[None]:
+    try:
+        yield
+    except apsw.Error as error:
+        raise OSError(str(error)) from error

@@ -6,12 +6,15 @@ interpreter lock given up, instead of a hundred rows made into objects and back 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import apsw
 
 from appliance.model.event import Event, Head, Namespace, Page, Query
 from appliance.storage.ports import NamespaceStats, TokenRow
 from appliance.storage.sqlite.batch import KEY_BITS
 from appliance.storage.sqlite.sql import SQL, one
+from appliance.storage.sqlite.trouble import explaining
 
 __all__ = ["SqliteReader", "read_events"]
 
@@ -25,12 +28,15 @@ _ROW = {kind: SQL[f"row_{kind}"].replace("{time}", SQL["time"]) for kind in ("st
 class SqliteReader:
     """See `storage.ports.Reader`."""
 
-    def __init__(self, db: apsw.Connection) -> None:
+    def __init__(self, db: apsw.Connection, path: Path) -> None:
         self._db = db
+        self.path = path
 
+    @explaining
     def events(self, query: Query) -> list[Event]:
         return read_events(self._db, query)
 
+    @explaining
     def page(self, query: Query) -> Page:
         if query.limit == 0:
             return Page("", 0)
@@ -67,6 +73,7 @@ class SqliteReader:
                 break
         return Page(",".join(texts), len(texts), position, key & MASK, cut)
 
+    @explaining
     def last(self, namespace: int, stream: str, type: str = "") -> Event | None:
         condition = "AND e.type = :type " if type else ""
         row = self._db.execute(
@@ -76,6 +83,7 @@ class SqliteReader:
         ).fetchone()
         return None if row is None else Event(*row)
 
+    @explaining
     def find(self, namespace: int, id: str) -> Event | None:
         row = self._db.execute(
             f"SELECT {SQL['event_columns']} FROM events e JOIN streams s ON s.key = e.stream "
@@ -84,24 +92,30 @@ class SqliteReader:
         ).fetchone()
         return None if row is None else Event(*row)
 
+    @explaining
     def head(self, namespace: int, stream: str) -> Head | None:
         row = self._db.execute(SQL["head"], (namespace, stream)).fetchone()
         return None if row is None else Head(*row)
 
+    @explaining
     def heads(self, namespace: int, *, prefix: str = "", after: str = "", limit: int = 100) -> list[Head]:
         bindings = {"namespace": namespace, "prefix": prefix, "after": after, "limit": limit}
         return [Head(*row) for row in self._db.execute(SQL["heads"], bindings)]
 
+    @explaining
     def categories(self, namespace: int) -> list[tuple[str, int, int]]:
         return list(self._db.execute(SQL["categories"], (namespace,)))
 
+    @explaining
     def namespaces(self) -> list[Namespace]:
         return [Namespace(*row) for row in self._db.execute(SQL["namespaces"])]
 
+    @explaining
     def stats(self, namespace: int) -> NamespaceStats:
         row = self._db.execute(SQL["stats"], (namespace,)).fetchone()
         return NamespaceStats(0, 0, None) if row is None else NamespaceStats(*row)
 
+    @explaining
     def tokens(self) -> list[TokenRow]:
         return [
             TokenRow(
@@ -112,9 +126,11 @@ class SqliteReader:
             )
         ]
 
+    @explaining
     def newest(self, namespace: int) -> int:
         return self._db.execute(SQL["newest"], (namespace,)).get or 0
 
+    @explaining
     def position_at(self, namespace: int, time_us: int) -> int:
         end = self.newest(namespace) + 1
         low, high = 1, end  # every event before `low` is older, none from `high` on is
@@ -134,6 +150,7 @@ class SqliteReader:
         row = self._db.execute(SQL["next_time"], span).fetchone()
         return None if row is None else (row[0] & MASK, row[1])
 
+    @explaining
     def oldest(self, namespace: int, category: str | None = None) -> int:
         if category is None:
             return self._db.execute(SQL["oldest"], (namespace,)).get or 1
