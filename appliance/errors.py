@@ -16,6 +16,7 @@ __all__ = [
     "Corrupt",
     "Duplicate",
     "EventsLost",
+    "Fact",
     "Forbidden",
     "KeyReused",
     "LimitReached",

@@ -14,6 +14,7 @@ from appliance.errors import ApplianceError, Rejected
 from appliance.model.principal import Principal
 
 __all__ = [
+    "Answer",
     "Exchange",
     "Handler",
     "Lane",
