@@ -215,10 +215,7 @@ class Identity:
         if id == DEFAULT:
             raise Forbidden("namespace 'default' cannot be deleted", namespace=id)
         space = self.namespace(id)
-        return await self._change(
-            lambda engine: engine.delete_namespace(space.key),
-            lambda _: self._drop_namespace(space),
-        )
+        return await self._change(lambda engine: engine.delete_namespace(space.key), lambda _: self._drop(space))
 
     async def clear_namespace(self, space: Namespace) -> int:
         """All its events go, its tokens stay. Returns how many events there were."""
@@ -369,7 +366,7 @@ class Identity:
         known = _Known(row, principal)
         self._rows[row.id] = self._callers[row.hash[:KEY]] = known
 
-    def _drop_namespace(self, space: Namespace) -> None:
+    def _drop(self, space: Namespace) -> None:
         self._log.forget(space.key)
         self._spaces.pop(space.id, None)
         self._ids.pop(space.key, None)

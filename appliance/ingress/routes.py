@@ -22,6 +22,9 @@ from appliance.world import World
 __all__ = ["IngressLog", "message_store_routes"]
 
 
+RPC_LIMIT = 100 * 1024 * 1024  # bytes of an `/rpc` body, unless configured
+
+
 class IngressLog(MessagesLog, SpacesLog, Protocol):
     """What this room needs of the log."""
 
@@ -35,7 +38,7 @@ def message_store_routes(
     *,
     backend: Callable[[], str],
     connections: Callable[[], int],
-    rpc_limit: int | None = None,
+    rpc_limit: int = RPC_LIMIT,
 ) -> tuple[Route, ...]:
     """The message-store API but for `/subscribe`.
 
