@@ -9,7 +9,9 @@ otherwise it would prove nothing.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import http.client
 import re
 import shutil
 import threading
@@ -18,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.storage.sqlite.mark import Mark
-from tests.soak.victim import Caller, Victim
+from tests.soak.victim import Caller, Refused, Victim
 
 __all__ = ["Call", "Verdict", "judge", "parse", "trace"]
 
@@ -51,6 +53,10 @@ class Call:
     @functools.cached_property
     def data(self) -> bytes:
         return b"".join(bytes.fromhex(part.replace("\\x", "")) for part in _STRING.findall(self.text))
+
+    @property
+    def on_socket(self) -> bool:
+        return self.path.startswith(("socket:", "TCP"))
 
     @property
     def syncs(self) -> bool:
@@ -101,7 +107,7 @@ def judge(calls: Iterable[Call], needles: dict[int, bytes]) -> Verdict:
     marks = [call for call in calls if call.path.endswith(".mark")]
     verdict = Verdict()
     for call in calls:
-        if not call.path.startswith("socket:") and not call.path.startswith("TCP"):
+        if not call.on_socket:
             continue
         for position in {int(found) for found in _POSITION.findall(call.data)} & needles.keys():
             verdict.judged += 1
@@ -136,11 +142,9 @@ def _counts(call: Call, position: int) -> bool:
 
 def trace(folder: Path, *, writes: int, writers: int = 4, victim: Victim | None = None) -> Verdict:
     """Write `writes` events through a traced server on the empty `folder`, while a subscriber listens; judge it."""
-    strace = shutil.which("strace")
-    assert strace, "strace is missing: apt-get install -y strace"
     record = folder.with_suffix(".trace")
     victim = victim or Victim(folder)
-    victim.wrapper = (strace, "-f", "-y", "-xx", "-s", str(LONGEST), "-e", f"trace={CALLS}", "-o", str(record))
+    victim.wrapper = _strace(record)
     needles: dict[int, bytes] = {}
     with victim:
         victim.start()
@@ -159,6 +163,12 @@ def trace(folder: Path, *, writes: int, writers: int = 4, victim: Victim | None 
         return judge(parse(lines), needles)
 
 
+def _strace(record: Path) -> tuple[str, ...]:
+    strace = shutil.which("strace")
+    assert strace, "strace is missing: apt-get install -y strace"
+    return (strace, "-f", "-y", "-xx", "-s", str(LONGEST), "-e", f"trace={CALLS}", "-o", str(record))
+
+
 def _write(caller: Caller, writer: int, count: int, needles: dict[int, bytes]) -> None:
     for n in range(count):
         needle = f"needle-{writer}-{n}-"
@@ -172,3 +182,25 @@ def _listen(victim: Victim) -> Caller:
     listener = victim.caller()
     listener.subscribe("/subscribe?all=true")
     return listener
+
+
+def fail_a_sync(folder: Path, *, after: int) -> tuple[list[int], int]:
+    """Let every sync of the log fail from the `after`-th on, in the middle of writing.
+
+    Returns the positions told after the first failure, and the exit code. A failed sync may have dropped the
+    pages: trying again would succeed and lie, so the only right answer is to end.
+    """
+    record = folder.with_suffix(".trace")
+    fault = f"inject=fdatasync:error=EIO:when={after}+"
+    victim = Victim(folder, wrapper=(*_strace(record), "-e", fault))
+    with victim:
+        victim.start()
+        caller = victim.caller()
+        with contextlib.suppress(OSError, http.client.HTTPException, Refused):
+            for number in range(after * 10):
+                caller.call("stream.write", "failing-1", {"type": "Traced", "data": {"n": number}})
+        exit_code = victim.wait()
+    calls = list(parse(record.read_text().splitlines()))
+    failed = next(call.ended for call in calls if call.name == "fdatasync" and call.injected)
+    told = [call for call in calls if call.began > failed and call.on_socket]
+    return sorted({int(found) for call in told for found in _POSITION.findall(call.data)}), exit_code

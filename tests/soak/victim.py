@@ -127,7 +127,7 @@ class Victim:
         assert self.process is not None
         with contextlib.suppress(ProcessLookupError, IndexError):
             os.kill(self.pid, signal.SIGKILL)
-        self._wait()
+        self.wait()
 
     def stop(self) -> int:
         """Politely. Returns the exit code."""
@@ -135,7 +135,7 @@ class Victim:
         if self.process.poll() is None:
             with contextlib.suppress(ProcessLookupError, IndexError):
                 os.kill(self.pid, signal.SIGTERM)
-        return self._wait()
+        return self.wait()
 
     @property
     def alive(self) -> bool:
@@ -151,7 +151,8 @@ class Victim:
             if self.process.stdout is not None:
                 self.process.stdout.close()
 
-    def _wait(self) -> int:
+    def wait(self) -> int:
+        """Until it has ended, killed if it will not. Returns the exit code."""
         assert self.process is not None
         try:
             return self.process.wait(PATIENCE)
