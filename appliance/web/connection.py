@@ -19,9 +19,10 @@ import trio
 from appliance.model.http import Answer, Lane, Request, Response, Stream, problem
 from appliance.web import websocket
 from appliance.web.exchange import ChunkedExchange
-from appliance.web.head import Arrived, Head, Parser, Phase
+from appliance.web.head import Head
 from appliance.web.limits import KIB
 from appliance.web.pace import Pace
+from appliance.web.parser import Arrived, Parser, Phase
 from appliance.web.refusal import Refusal
 from appliance.web.render import CONTINUE, LAST_CHUNK
 from appliance.web.rest import keep_open
