@@ -120,7 +120,8 @@ class Context(Protocol[C_co]):
 
         Raises:
             Rejected: a field cannot be part of a stream name, or is nothing JSON can hold.
-            Unavailable: the log takes no writes now (disk full, stopping); wait `retry_after` seconds.
+            Unavailable: the log takes no writes now (disk full, stopping). A service may let it pass: it is
+                begun again when there is hope, and it does not count as a crash.
         """
         ...
 
@@ -202,7 +203,7 @@ class Plugin:
         return declare
 
     def service(self, handler: ServiceHandler) -> ServiceHandler:
-        """Declare work that lasts as long as the plugin. Should it crash or return, it starts again after a pause."""
+        """Declare work that lasts as long as the plugin. If it crashes or returns, it begins again after a pause."""
         name = handler.__name__
         if name in self.services:
             raise Misdeclared(f"plugin {self.name} declares service {name} twice")

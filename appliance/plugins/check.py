@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from appliance.api import Plugin
-from appliance.errors import ApplianceError
 from appliance.plugins import loader
+from appliance.plugins.border import Crash, translated
 from appliance.plugins.declared import examine
-from appliance.plugins.guest import translated
 from appliance.plugins.registry import Found, decode_config
-from appliance.supervise.tree import first_cause, one_line
+from appliance.supervise.tree import first_cause
 
 __all__ = ["Finding", "check"]
 
@@ -63,7 +62,6 @@ def _try(found: Found, about: str, work: Callable[[], T], findings: list[Finding
         return None
 
 
-def _finding(found: Found, about: str, crash: Exception) -> Finding:
-    if isinstance(crash, ApplianceError):
-        return Finding(found.name, about, crash.message, crash.hint)
-    return Finding(found.name, about, one_line(crash))
+def _finding(found: Found, about: str, error: Exception) -> Finding:
+    crash = Crash.of(error)
+    return Finding(found.name, about, crash.reason, crash.hint)

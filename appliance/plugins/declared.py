@@ -168,6 +168,5 @@ def _refuse_inexpressible(event: type) -> None:
     try:
         msgspec.json.schema(event)
     except (TypeError, NameError) as error:
-        raise Misdeclared(
-            f"{event.__name__} has a field that JSON cannot hold: {str(error).splitlines()[-1]}"
-        ) from error
+        reason = str(error).splitlines()[-1]
+        raise Misdeclared(f"{event.__name__} has a field that JSON cannot hold: {reason}") from error

@@ -1,51 +1,40 @@
 """One plugin's life: imported, checked, its services under a supervisor of their own.
 
-Nothing a plugin does may reach its siblings. What it raises stops here, whatever it is; what it starts
-ends with it. A service that crashes comes back after a pause; when its budget is spent, or when the
-plugin cannot be loaded at all, the whole plugin ends, and the host parks it.
+A service that crashes comes back after a pause; when its budget is spent, or when the plugin cannot be
+loaded at all, the whole plugin ends, and the host parks it. What it started ends with it.
 """
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 import structlog
 import trio
 
-from appliance.api import Misdeclared, PanelDoor, ServiceDoor
-from appliance.errors import ApplianceError
+from appliance.api import PanelDoor, ServiceDoor
 from appliance.plugins import loader
+from appliance.plugins.border import Crash, PanelView, PluginCrashed, serve, show, translated
 from appliance.plugins.context import Emit, InThread, PluginContext
-from appliance.plugins.declared import OFFERS, Declarations, asked, examine
+from appliance.plugins.declared import Declarations, examine
 from appliance.plugins.registry import Found, decode_config
 from appliance.plugins.stall import Stall, StallWatch
 from appliance.supervise.restarts import Limits, Restarts
 from appliance.supervise.supervisor import Child, OnCrash, Supervisor
-from appliance.supervise.tree import Node, first_cause, one_line
+from appliance.supervise.tree import Node, first_cause
 from appliance.world import World
 
-__all__ = ["Crash", "Guest", "PanelView", "PluginCrashed", "Ports", "contained", "in_a_thread", "show", "translated"]
+__all__ = ["Guest", "Ports"]
 
 log = structlog.get_logger("plugins")
 
 IMPORT_BUDGET = 5.0  # seconds an import may hold the loop: it reads files and happens once
-PANEL_TIMEOUT = 2.0  # seconds
 DRAIN_GRACE = 2.0  # seconds; a plugin's services have nothing in flight that is not in the log
 THREADS = 4  # of one plugin at once, so that none can take all the process has
-LONGEST_TRACEBACK = 8000  # characters kept for `status`
 
 STALLS = Limits(budget=3, settled=60.0)  # interruptions forgiven; a plugin may catch them and block again
-
-
-class PluginCrashed(ApplianceError):
-    """A plugin raised what would end the process: SystemExit, an interruption, a class of its own."""
-
-    code = "plugin_crashed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,32 +46,6 @@ class Ports:
     watch: StallWatch
     retain: Callable[[str, Mapping[str, float]], None]  # (plugin, {category: seconds}); raises to refuse the plugin
     limits: Limits = field(default_factory=Limits)  # of each service
-
-
-@dataclass(frozen=True, slots=True)
-class Crash:
-    """What went wrong, for a person."""
-
-    reason: str = ""
-    hint: str = ""
-    traceback: str = ""
-
-    @classmethod
-    def of(cls, error: Exception) -> Crash:
-        text = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
-        if isinstance(error, ApplianceError) and not isinstance(error, PluginCrashed):
-            return cls(error.message, error.hint, text)  # it says where by itself
-        return cls(one_line(error).removeprefix(f"{PluginCrashed.__module__}.PluginCrashed: "), "", text)
-
-
-@dataclass(frozen=True, slots=True)
-class PanelView:
-    """One card: values, or why there are none."""
-
-    plugin: str
-    title: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-    error: str = ""
 
 
 class Guest:
@@ -134,11 +97,13 @@ class Guest:
             self._condemned.set()
         self._strikes.ready(now)
 
-    async def panels(self) -> list[PanelView]:
-        if self.declared is None or self._context is None:
-            return []
-        offers = self._context.offers()
-        return [await show(self.name, door, offers) for door in self.declared.plugin.panels.values()]
+    def panels(self) -> list[PanelDoor]:
+        """What can be shown now."""
+        return [] if self.declared is None or self._context is None else list(self.declared.plugin.panels.values())
+
+    async def show(self, door: PanelDoor) -> PanelView:
+        assert self._context is not None  # `panels` offered it
+        return await show(self.name, door, self._context.offers())
 
     def _load(self) -> Declarations:
         if self.found.problem is not None:
@@ -150,7 +115,7 @@ class Guest:
 
     def _joined(self, declared: Declarations, config: Any) -> PluginContext[Any]:
         line = structlog.get_logger("plugin").bind(plugin=self.name)
-        return PluginContext(declared, config, line, self._ports.world, self._ports.emit, in_a_thread())
+        return PluginContext(declared, config, line, self._ports.world, self._ports.emit, _in_a_thread())
 
     def _supervisor(self, declared: Declarations, context: PluginContext[Any]) -> Supervisor:
         services = [
@@ -192,56 +157,13 @@ class _Running:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         task_status.started()  # a plugin's service has no readiness of its own: running is all we know
         with self.noted():
-            await contained(self.door.handler, self.offers)
-            raise Misdeclared(
-                f"service {self.name} returned", hint="a service lasts: while True, and await ctx.sleep(…) between"
-            )
+            await serve(self.door, self.offers)
 
     async def drain(self) -> None:
         """Its events are in the log already; cancellation is polite enough."""
 
 
-async def contained(handler: Callable[..., Awaitable[Any]], offers: Mapping[str, Any]) -> Any:
-    """Call a plugin's handler with what it asks for. Whatever it raises becomes an `Exception`."""
-    wanted = {name: offers[name] for name in asked(handler, OFFERS, handler.__name__)}
-    with translated():
-        return await handler(**wanted)
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """The border: what is neither an ordinary error nor Trio's cancellation must not travel on."""
-    try:
-        yield
-    except BaseException as crash:
-        strange = _strange(crash)
-        if strange is None:
-            raise
-        told = PluginCrashed(f"{type(strange).__name__}: {strange}".removesuffix(": "))
-        raise told.with_traceback(strange.__traceback__) from crash  # so that the last line told is the plugin's
-
-
-def _strange(crash: BaseException) -> BaseException | None:
-    if isinstance(crash, BaseExceptionGroup):
-        return next((odd for inner in crash.exceptions if (odd := _strange(inner)) is not None), None)
-    return None if isinstance(crash, Exception | trio.Cancelled) else crash
-
-
-async def show(plugin: str, door: PanelDoor, offers: Mapping[str, Any]) -> PanelView:
-    """Evaluate a panel within its time. It always gives a view."""
-    try:
-        with trio.move_on_after(PANEL_TIMEOUT) as limit:
-            values = await contained(door.handler, offers)
-            if not isinstance(values, Mapping):
-                return PanelView(plugin, door.title, error=f"the panel gave {type(values).__name__}, not a mapping")
-            return PanelView(plugin, door.title, msgspec.to_builtins(values, str_keys=True))
-    except Exception as crash:  # noqa: BLE001 - the border; the card shows it
-        return PanelView(plugin, door.title, error=Crash.of(first_cause(crash)).reason)
-    assert limit.cancelled_caught  # nothing else leads here
-    return PanelView(plugin, door.title, error=f"no answer within {PANEL_TIMEOUT:g} s")
-
-
-def in_a_thread() -> InThread:
+def _in_a_thread() -> InThread:
     """Threads for one plugin. A wait that is cancelled leaves the thread alone: it cannot hold up a stop."""
     limiter = trio.CapacityLimiter(THREADS)
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import structlog
 import trio
 
-from appliance.api import Misdeclared
+from appliance.api import Misdeclared, PanelDoor
 from appliance.clock import stamp
+from appliance.plugins.border import Crash, PanelView
 from appliance.plugins.context import Emit
-from appliance.plugins.guest import Crash, Guest, PanelView, Ports
+from appliance.plugins.guest import Guest, Ports
 from appliance.plugins.registry import Found
 from appliance.plugins.stall import Stall, StallWatch
 from appliance.supervise.restarts import Limits
@@ -110,16 +111,17 @@ class Host:
 
     async def panels(self) -> tuple[PanelView, ...]:
         """The cards of all running plugins. A slow or broken one costs its own card, and nobody else's time."""
-        views: dict[str, list[PanelView]] = {name: [] for name in self._guests}
+        ready = [self._guests[node.name] for node in self.branches() if node.state is State.READY]
+        wanted = [(guest, door) for guest in ready for door in guest.panels()]
+        views: dict[int, PanelView] = {}
 
-        async def collect(guest: Guest) -> None:
-            views[guest.name] = await guest.panels()
+        async def look(place: int, guest: Guest, door: PanelDoor) -> None:
+            views[place] = await guest.show(door)
 
         async with trio.open_nursery() as nursery:
-            for node in self.branches():
-                if node.state is State.READY:
-                    nursery.start_soon(collect, self._guests[node.name])
-        return tuple(view for cards in views.values() for view in cards)
+            for place, (guest, door) in enumerate(wanted):
+                nursery.start_soon(look, place, guest, door)
+        return tuple(views[place] for place in range(len(wanted)))
 
     def _stalled(self, stall: Stall) -> None:
         self._guests[stall.plugin].stalled(stall)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from appliance import __file__ as _package
 from appliance.api import Misdeclared
 from appliance.config.strict import Source, closest, decode
@@ -104,6 +106,7 @@ def decode_config(found: Found, into: type) -> Any:
     if any(known.name == ENABLED for known in fields(into)):
         raise Misdeclared(f'the config of plugin {found.name} has a field "{ENABLED}", which is the host\'s')
     try:
+        msgspec.json.schema(into)  # raises for types that only code can make
         decode({}, into, Source())
     except ConfigError as missing:
         raise Misdeclared(
@@ -111,7 +114,8 @@ def decode_config(found: Found, into: type) -> Any:
             hint="give every field a default",
         ) from missing
     except (TypeError, NameError) as error:
-        raise Misdeclared(f"the config of plugin {found.name} cannot be written in a file: {error}") from error
+        reason = str(error).splitlines()[-1]  # msgspec gives its advice first
+        raise Misdeclared(f"the config of plugin {found.name} cannot be written in a file: {reason}") from error
     return decode(found.table, into, found.source)
 
 

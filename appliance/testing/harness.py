@@ -23,15 +23,15 @@ import msgspec
 import structlog
 import trio
 
-from appliance.api import Misdeclared, Plugin
+from appliance.api import Plugin
 from appliance.clock import MICROSECONDS
 from appliance.config.strict import Source, closest
 from appliance.errors import NotFound
 from appliance.model.event import Draft, Event, Unit
 from appliance.plugins import loader, manifest
+from appliance.plugins.border import contained, serve
 from appliance.plugins.context import PluginContext
 from appliance.plugins.declared import Declarations, examine
-from appliance.plugins.guest import contained
 from appliance.plugins.registry import Found, decode_config
 from appliance.storage.memory import MemoryEngine
 from appliance.storage.ports import TokenRow
@@ -70,7 +70,7 @@ async def harness(plugin: Plugin | Path, config: object = None) -> AsyncIterator
     try:
         async with trio.open_nursery() as nursery:
             for door in plugin.services.values():
-                nursery.start_soon(_serve, door.name, door.handler, rig.ctx.offers(), name=door.name)
+                nursery.start_soon(serve, door, rig.ctx.offers(), name=door.name)
             yield rig
             nursery.cancel_scope.cancel()
     except ExceptionGroup as group:
@@ -158,11 +158,6 @@ def _config(plugin: Plugin, config: object) -> Any:
         raise TypeError(f"a config is a table or a {plugin.config.__name__}, not {type(config).__name__}")
     place = Source(prefix=f"plugins.{plugin.name}")
     return decode_config(Found(plugin.name, None, None, table=config or {}, source=place), plugin.config)
-
-
-async def _serve(name: str, handler: Callable[..., Any], offers: Mapping[str, Any]) -> None:
-    await contained(handler, offers)
-    raise Misdeclared(f"service {name} returned", hint="a service lasts: while True, and await ctx.sleep(…) between")
 
 
 async def _in_place(work: Callable[[], T], /) -> T:

@@ -6,7 +6,7 @@ import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from appliance.api import UNSET, Context, Plugin, Unavailable, UnsetType
+from appliance.api import UNSET, Context, Plugin, UnsetType
 
 from .readings import Machine, Readings, Traffic, cpu_percent, per_second
 
@@ -48,20 +48,11 @@ class HostSampled:
 @plugin.service
 async def sample(ctx: Context[Config]) -> None:
     machine = Machine(mount=Path(ctx.config.mount))
-    before, taken_at, refused = Readings(), ctx.now(), False
+    before, taken_at = Readings(), ctx.now()
     due = taken_at
     while True:
         now, readings = ctx.now(), await ctx.run_in_thread(machine.read)
-        try:
-            await ctx.emit(sampled(ctx.config.name, before, readings, now - taken_at))
-        except Unavailable as full:  # a sample nobody can keep is not worth a crash; the next one may be
-            if not refused:
-                ctx.log.warning("samples are dropped while the log takes no writes", reason=full.message)
-            refused = True
-        else:
-            if refused:
-                ctx.log.info("samples are stored again")
-            refused = False
+        await ctx.emit(sampled(ctx.config.name, before, readings, now - taken_at))
         before, taken_at = readings, now
         due = max(due + ctx.config.every, ctx.now())  # late once is not late for ever
         await ctx.sleep(due - ctx.now())

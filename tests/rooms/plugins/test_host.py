@@ -9,6 +9,8 @@ from itertools import pairwise
 import pytest
 import trio
 
+from appliance.api import Unavailable
+
 TICKER = """
 @plugin.event(stream="tick-{name}", retention="2d")
 class Ticked:
@@ -241,6 +243,8 @@ async def test_panels_are_contained_one_by_one(write, hosting, autojump_clock):
         async def broken(): raise KeyError("run_id")
         @plugin.panel("Slow")
         async def slow(ctx): await ctx.sleep(99)
+        @plugin.panel("Slower")
+        async def slower(ctx): await ctx.sleep(999)
         @plugin.panel("Odd")
         async def odd(): return [1]
         @plugin.panel("Dense")
@@ -261,7 +265,7 @@ async def test_panels_are_contained_one_by_one(write, hosting, autojump_clock):
     assert views["Slow"].error == "no answer within 2 s"
     assert views["Odd"].error == "the panel gave list, not a mapping"
     assert "object" in views["Dense"].error
-    assert views["Exit"].error == "SystemExit: now (plugin.py:16)"
+    assert views["Exit"].error == "SystemExit: now (plugin.py:18)"
     assert took == pytest.approx(2.0)
 
 
@@ -299,3 +303,21 @@ async def test_receipt_says_where_the_event_is(write, hosting, autojump_clock):
         (view,) = await running.host.panels()
 
     assert view.values == {"r": "tick-x @ 1"}
+
+
+async def test_service_waits_out_a_log_that_takes_no_writes(write, hosting, autojump_clock):
+    """A full disk is not the plugin's fault: it is never parked for it, and goes on by itself."""
+    write("good", TICKER)
+
+    async with hosting(budget=0) as running:
+        await trio.sleep(0.5)
+        running.ledger.refusal = Unavailable("the disk is full")
+        await trio.sleep(600)
+        while_full = running.status("good").state
+        running.ledger.refusal = None
+        before = len(running.ledger.events)
+        await trio.sleep(31)
+        after = len(running.ledger.events)
+
+    assert while_full == "ready"
+    assert (before, after > before) == (1, True)
