@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +10,16 @@ from typing import TYPE_CHECKING
 
 from appliance.client import Unreachable
 from appliance.config.load import Loaded, load, the_file
+from appliance.supervise.lock import holder
 
 if TYPE_CHECKING:
     from appliance.cli.desk import Desk, Globals
 
-__all__ = ["ADDRESS", "OWNER_TOKEN", "Server", "find_server", "loaded"]
+__all__ = ["ADDRESS", "OWNER_TOKEN", "Server", "find_server", "holder_of", "loaded"]
 
 ADDRESS = Path("run/address")  # in the data folder, while it runs
 OWNER_TOKEN = Path("run/owner.token")
+LOCK = Path("run/lock")
 CA = Path("tls/ca.pem")
 
 
@@ -59,6 +62,20 @@ def find_server(desk: Desk) -> Server:
         )
     ca = data / CA
     return Server(here, token or _first_line(data / OWNER_TOKEN), str(ca) if ca.is_file() else "", data)
+
+
+def holder_of(data: Path) -> int | None:
+    """The process that works on this data folder; None: nobody. The kernel's lock tells, not the file."""
+    path = data / LOCK
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except BlockingIOError:
+        by = holder(path)
+        return by.pid if by else None
+    return None
 
 
 def _first_line(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,7 @@ STYLES = {
     "magenta": "35",
     "cyan": "36",
 }
+TEXT_WIDTH = 100  # columns of a hint
 TYPE_WIDTH, PLACE_WIDTH = 20, 18  # columns of an event line; longer names push the rest to the right
 
 
@@ -99,7 +101,7 @@ def amount(count: int, noun: str) -> str:
 def error_text(error: ApplianceError, paint: Paint) -> str:
     """What happened, where, what to do, and where to read more."""
     lines = [plain(error.message)]
-    lines += [plain(line) for line in error.hint.splitlines()]
+    lines += [part for line in error.hint.splitlines() for part in textwrap.wrap(plain(line), TEXT_WIDTH)]
     lines.append(paint(f"details: appliance error {error.code}", "dim"))
     head, *rest = [line for line in lines if line]
     return "\n".join([f"{paint('error:', 'bold', 'red')} {head}", *(f"       {line}" for line in rest)])

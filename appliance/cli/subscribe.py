@@ -99,15 +99,19 @@ def _limited(messages: Iterator[Message], count: int | None) -> Iterator[Message
 def _ran(command: Sequence[str], message: Message, desk: Desk) -> int:
     """Run the command for one event; its exit code."""
     event = event_of(message)
-    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in event.items()}
+    texts = {name: value if isinstance(value, str) else _json(value) for name, value in event.items()}
     variables = {f"EVENT_{name.upper()}": text for name, text in texts.items() if len(text) < LONGEST_VARIABLE}
     try:
         done = subprocess.run(  # noqa: S603 - the user's own command
-            command, input=json.dumps(event).encode() + b"\n", env={**os.environ, **variables}, check=False
+            command, input=_json(event).encode() + b"\n", env={**os.environ, **variables}, check=False
         )
     except FileNotFoundError as error:
         raise NotFound(f"there is no command {command[0]}", hint="write its path, as ./script.sh") from error
     return done.returncode
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 commands = {"subscribe": subscribe}
