@@ -26,6 +26,7 @@ class Ledger:
     events: list[Event] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     refusal: Exception | None = None
+    news: trio.Event = field(default_factory=trio.Event)
 
     async def append(self, drafts: Sequence[Draft]) -> list[Event]:
         await trio.lowlevel.checkpoint()
@@ -34,7 +35,14 @@ class Ledger:
         stored = [self._stored(draft, n) for n, draft in enumerate(drafts, len(self.events))]
         self.events += stored
         self.times += [trio.current_time()] * len(stored)
+        self.news.set()
         return stored
+
+    async def first(self, type: str) -> Event:
+        while not (found := self.of(type)):
+            self.news = trio.Event()
+            await self.news.wait()
+        return found[0]
 
     def of(self, type: str) -> list[Event]:
         return [event for event in self.events if event.type == type]
@@ -88,10 +96,12 @@ def write(shelf: Path) -> Writing:
 @pytest.fixture
 def hosting(shelf: Path) -> Hosting:
     @asynccontextmanager
-    async def hosting(tables: Mapping[str, Mapping[str, Any]] | None = None, **limits: Any) -> AsyncIterator[Running]:
+    async def hosting(
+        tables: Mapping[str, Mapping[str, Any]] | None = None, *, own: Path = shelf, **limits: Any
+    ) -> AsyncIterator[Running]:
         ledger, retained = Ledger(), []
         host = Host(
-            discover(tables or {}, own=shelf),
+            discover(tables or {}, own=own),
             emit=ledger.append,
             retain=lambda category, seconds: retained.append((category, seconds)),
             world=RealWorld(),

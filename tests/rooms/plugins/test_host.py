@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from appliance.api import Unavailable
+from appliance.plugins.registry import bundled
 
 TICKER = """
 @plugin.event(stream="tick-{name}", retention="2d")
@@ -321,3 +322,13 @@ async def test_service_waits_out_a_log_that_takes_no_writes(write, hosting, auto
 
     assert while_full == "ready"
     assert (before, after > before) == (1, True)
+
+
+async def test_bundled_host_plugin_stores_real_figures_within_two_seconds(hosting):
+    with trio.fail_after(2):
+        async with hosting(own=bundled()) as running:
+            sample = await running.ledger.first("HostSampled")
+
+    assert sample.stream.startswith("host-")
+    assert json.loads(sample.data)["memory_total_bytes"] > 0
+    assert ("host", 2 * 86_400.0) in running.retained
