@@ -81,8 +81,7 @@ class Head:
 
     stream: str
     version: int  # position of the last event
-    count: int  # events still stored
-    time: int  # latest time of any event of it
+    time: int  # of that event
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,16 +65,12 @@ class _Space:
         self.ids[event.id] = event
         self.newest = max(self.newest, event.global_position)
         self.latest = event.time if self.latest is None else max(self.latest, event.time)
-        head = self.heads.get(event.stream, Head(event.stream, -1, 0, event.time))
-        self.heads[event.stream] = Head(
-            event.stream, max(head.version, event.position), head.count + 1, max(head.time, event.time)
-        )
+        if event.position > self.version(event.stream):
+            self.heads[event.stream] = Head(event.stream, event.position, event.time)
 
     def remove(self, event: Event) -> None:
         self.events.remove(event)
         del self.ids[event.id]
-        head = self.heads[event.stream]
-        self.heads[event.stream] = replace(head, count=head.count - 1)
         category = category_of(event.stream)
         self.removed[category] = max(self.removed.get(category, 0), event.global_position)
 
@@ -254,10 +250,10 @@ class MemoryEngine:
     @_locked
     def categories(self, namespace: int) -> list[tuple[str, int, int]]:
         streams: Counter[str] = Counter()
-        messages: Counter[str] = Counter()
         for head in self._heads_of(namespace):
             streams[category_of(head.stream)] += 1
-            messages[category_of(head.stream)] += head.count
+        space = self._spaces.get(namespace)
+        messages = Counter(category_of(event.stream) for event in (space.events if space is not None else ()))
         return [(category, streams[category], count) for category, count in sorted(messages.items()) if count]
 
     @_locked

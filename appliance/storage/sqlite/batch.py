@@ -41,7 +41,7 @@ class Batch:
         self.events: list[Event] = []
         self.rows: list[Row] = []
         self.receipts: list[Row] = []
-        self.heads: dict[int, tuple[int, Head]] = {}  # by key, with the namespace
+        self.heads: dict[int, tuple[int, Head]] = {}  # the new ones by key, with the namespace
         self.categories: dict[int, tuple[int, Category]] = {}
         self.spaces: dict[int, Space] = {}
         self.sum = 0  # of the digests of this batch
@@ -176,12 +176,11 @@ class Batch:
 
     def _grow(self, space: Space, head: Head, event: Event, number: int) -> None:
         category = head.category
-        if head.version < 0 and head.count == 0:
+        if head.fresh and head.key not in self.heads:
             space.streams += 1
             category.streams += 1
-        head.last = event.time if head.version < 0 else max(head.last, event.time)
+            self.heads[head.key] = (space.key, head)
         head.version = max(head.version, event.position)
-        head.count += 1
         category.grown += 1
         space.grown += 1
         space.newest = max(space.newest, event.global_position)
@@ -190,7 +189,6 @@ class Batch:
         if event.global_position <= space.verified:
             space.verified_sum = (space.verified_sum + number) % MODULUS
         self.sum = (self.sum + number) % MODULUS
-        self.heads[head.key] = (space.key, head)
         self.categories[category.key] = (space.key, category)
         self.spaces[space.key] = space
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import apsw
 
-from appliance.errors import Broken, Duplicate, NotFound
+from appliance.errors import ApplianceError, Broken, Duplicate, NotFound
 from appliance.model.event import Event, Imported, Namespace, Query, Unit
 from appliance.storage.digest import MODULUS, sum_text
 from appliance.storage.ports import KEY_LIFETIME_US, Committed, Recovery, TokenRow
@@ -28,7 +28,7 @@ VERIFY_EVERY = 10_000  # events between two checkpoints of verification: what a 
 CHECKPOINT_PAGES = 4000  # of the write-ahead log, 16 MB
 
 _PUT_EVENTS = inserts("put_events", 12)
-_PUT_STREAMS = inserts("put_streams", 7)
+_PUT_STREAMS = inserts("put_streams", 4)
 
 
 class SqliteEngine:
@@ -156,7 +156,7 @@ class SqliteEngine:
                 source.close()
 
     def close(self) -> None:
-        with contextlib.suppress(apsw.Error):
+        with contextlib.suppress(apsw.Error, ApplianceError):  # all of it is only to make the next start quicker
             if self._unverified:
                 with self._transaction():
                     self._checkpoint_verification()
@@ -188,8 +188,7 @@ class SqliteEngine:
                 self._db.execute(SQL["insert_category"], (category.key, namespace, category.name))
             self._db.execute(SQL["grow_category"], (category.streams, category.grown, category.key))
         rows: list[Row] = [
-            (head.key, namespace, head.name, head.category.key, head.version, head.count, head.last)
-            for namespace, head in batch.heads.values()
+            (head.key, namespace, head.name, head.category.key) for namespace, head in batch.heads.values()
         ]
         self._put(_PUT_STREAMS, rows)
         latest = max(event.time for event in batch.events)
@@ -205,6 +204,8 @@ class SqliteEngine:
                 start += size
 
     def _settle(self, batch: Batch) -> None:
+        for _, head in batch.heads.values():
+            head.fresh = False
         for _, category in batch.categories.values():
             category.fresh, category.grown, category.streams = False, 0, 0
         for space in batch.spaces.values():

@@ -6,7 +6,7 @@ sum of the digests that went, so that the rest can still be verified.
 
 from __future__ import annotations
 
-from collections import Counter
+from operator import itemgetter
 from typing import Any
 
 import apsw
@@ -32,10 +32,11 @@ class Retention:
         rows: list[tuple[Any, ...]] = self._db.execute(SQL["expired"], (key, before_us, limit)).fetchall()
         if not rows:
             return 0
-        sums = {event: number_of(digest) for event, _, digest in rows}
+        sums = {event: number_of(digest) for event, digest, *_ in rows}
         self._db.executemany("DELETE FROM events WHERE key = ?", [(event,) for event in sums])
-        for stream, count in Counter(stream for _, stream, _ in rows).items():
-            self._db.execute("UPDATE streams SET count = count - ? WHERE key = ?", (count, stream))
+        floors = {stream: (position, time) for _, _, stream, position, time in sorted(rows, key=itemgetter(3))}
+        for stream, (position, time) in floors.items():
+            self._db.execute(SQL["raise_floor"], (position, time, stream, position))
         oldest = (max(sums) & MASK) + 1
         self._db.execute(
             "UPDATE categories SET messages = messages - ?, oldest = max(oldest, ?) WHERE key = ?",

@@ -35,8 +35,7 @@ class Head:
     category: Category
     cardinal: int | None
     version: int
-    count: int
-    last: int
+    fresh: bool  # has no row yet
 
 
 @dataclass(slots=True)
@@ -98,12 +97,11 @@ class State:
         category = self.category(namespace, category_of(name))
         row = self._db.execute(SQL["find_stream"], (namespace, name)).fetchone()
         if row is not None:
-            key, _, version, count, last = row
-            return Head(key, name, category, cardinal_hash(name), version, count, last)
+            return Head(row[0], name, category, cardinal_hash(name), row[1], False)
         if not self._next_stream:
             self._next_stream = self._db.execute(SQL["next_stream"]).get
         key, self._next_stream = self._next_stream, self._next_stream + 1
-        return Head(key, name, category, cardinal_hash(name), -1, 0, 0)
+        return Head(key, name, category, cardinal_hash(name), -1, True)
 
     def category(self, namespace: int, name: str) -> Category:
         category = self.categories.get((namespace, name))

@@ -6,7 +6,8 @@ PRAGMA foreign_keys = OFF;
 PRAGMA trusted_schema = OFF;
 
 -- name: find_stream
-SELECT key, category, version, count, last FROM streams WHERE namespace = ? AND name = ?;
+SELECT key, max(floor, coalesce((SELECT max(position) FROM events WHERE stream = streams.key), -1))
+FROM streams WHERE namespace = ? AND name = ?;
 
 -- name: find_category
 SELECT key FROM categories WHERE namespace = ? AND name = ?;
@@ -54,8 +55,7 @@ UPDATE namespaces SET verified = ?, verified_sum = ? WHERE key = ?;
 UPDATE ledger SET batch = ?, appended = ?, sum = ?;
 
 -- name: put_streams
-INSERT INTO streams (key, namespace, name, category, version, count, last) VALUES {rows}
-ON CONFLICT (key) DO UPDATE SET version = excluded.version, count = excluded.count, last = excluded.last;
+INSERT INTO streams (key, namespace, name, category) VALUES {rows};
 
 -- name: put_events
 INSERT INTO events
@@ -83,12 +83,18 @@ SELECT messages, streams, last FROM namespaces WHERE key = ?;
 SELECT name, streams, messages FROM categories WHERE namespace = ? AND messages > 0 ORDER BY name;
 
 -- name: head
-SELECT name, version, count, last FROM streams WHERE namespace = ? AND name = ?;
+SELECT s.name, max(s.floor, coalesce(e.position, -1)), iif(e.position > s.floor, e.time, s.floor_time)
+FROM streams s LEFT JOIN events e ON e.stream = s.key
+  AND e.position = (SELECT max(position) FROM events WHERE stream = s.key)
+WHERE s.namespace = ? AND s.name = ?;
 
 -- name: heads
-SELECT name, version, count, last FROM streams
-WHERE namespace = :namespace AND name > :after AND name >= :prefix AND substr(name, 1, length(:prefix)) = :prefix
-ORDER BY name LIMIT :limit;
+SELECT s.name, max(s.floor, coalesce(e.position, -1)), iif(e.position > s.floor, e.time, s.floor_time)
+FROM streams s LEFT JOIN events e ON e.stream = s.key
+  AND e.position = (SELECT max(position) FROM events WHERE stream = s.key)
+WHERE s.namespace = :namespace AND s.name > :after
+  AND s.name >= :prefix AND substr(s.name, 1, length(:prefix)) = :prefix
+ORDER BY s.name LIMIT :limit;
 
 -- name: newest
 SELECT newest FROM namespaces WHERE key = ?;
@@ -103,7 +109,7 @@ SELECT oldest FROM categories WHERE namespace = ? AND name = ?;
 SELECT coalesce(max(oldest), 1) FROM categories WHERE namespace = ?;
 
 -- name: expired
-SELECT key, stream, digest FROM events
+SELECT key, digest, stream, position, time FROM events
 WHERE category = ? AND time < ? ORDER BY key LIMIT ?;
 
 -- name: event_columns
@@ -120,6 +126,9 @@ concat('["', e.id, '",', json_quote(s.name), ',', json_quote(e.type), ',', e.pos
 -- name: time
 strftime('%Y-%m-%dT%H:%M:%S', (e.time - ((e.time % 1000000) + 1000000) % 1000000) / 1000000, 'unixepoch'),
   '.', substr(1000000 + ((e.time % 1000000) + 1000000) % 1000000, 2), 'Z'
+
+-- name: raise_floor
+UPDATE streams SET floor = ?, floor_time = ? WHERE key = ? AND floor < ?;
 
 -- name: empty_namespace
 UPDATE namespaces SET newest = 0, messages = 0, streams = 0, last = NULL, widest = 0,

@@ -26,14 +26,15 @@ CREATE TABLE categories (
   UNIQUE (namespace, name)
 );
 
-CREATE TABLE streams (                             -- the heads
-  key       INTEGER PRIMARY KEY,
-  namespace INTEGER NOT NULL,
-  name      TEXT NOT NULL,
-  category  INTEGER NOT NULL,
-  version   INTEGER NOT NULL,                      -- last position; never falls
-  count     INTEGER NOT NULL,                      -- events stored now
-  last      INTEGER NOT NULL,
+-- The version of a stream is its last entry in the index on (stream, position): one seek, and nothing to keep in
+-- step. A row per stream rewritten with each append doubled the pages a commit has to write.
+CREATE TABLE streams (
+  key        INTEGER PRIMARY KEY,
+  namespace  INTEGER NOT NULL,
+  name       TEXT NOT NULL,
+  category   INTEGER NOT NULL,
+  floor      INTEGER NOT NULL DEFAULT -1,          -- highest position that retention removed: versions never fall
+  floor_time INTEGER NOT NULL DEFAULT 0,
   UNIQUE (namespace, name)
 );
 
