@@ -103,7 +103,8 @@ class Connection:
         """The peer took too long."""
         if self._phase is not Phase.IDLE:
             self.shared.refused("timeout")
-            late = problem(Refusal(408, "timeout", "the request did not arrive in time"))
+            refusal = Refusal(408, "timeout", "the request did not arrive in time")
+            late = problem(refusal, self.shared.request_id(None))
             with contextlib.suppress(trio.BrokenResourceError):
                 self._line.offer(self.shared.renderer.response(late, close=True))
         self._line.kill()
@@ -150,13 +151,16 @@ class Connection:
         self.due = math.inf
         self._closing = True
         self.shared.refused(refusal.reason)
-        await self._line.write(self.shared.renderer.response(problem(refusal), close=True))
+        answer = problem(refusal, self.shared.request_id(None))
+        await self._line.write(self.shared.renderer.response(answer, close=True))
         await self._line.finish(self.shared.limits.goodbye)
 
     # -- admitting --------------------------------------------------------------------------
 
     def _admit(self, head: Head) -> None:
-        if not head.upgrade:
+        if head.upgrade:
+            head.limit = None  # the handshake judges a body
+        else:
             plan = self.shared.router.plan(head.method, head.path)
             head.plan, head.limit, head.streamed = plan, plan.limit, plan.streaming
 

@@ -13,7 +13,7 @@ __all__ = ["ChunkedExchange"]
 class ChunkedExchange:
     """`model.http.Exchange` over HTTP/1.1 chunks.
 
-    Shared blocks may be framed once with `render.chunk` and offered to `outlet` directly. `closed` reads
+    Shared blocks may be framed once with `frames.chunk` and offered to `outlet` directly. `closed` reads
     from the connection in the calling task, so that waiting for the end costs no task of its own; with
     a streamed request body, call it after the body.
     """

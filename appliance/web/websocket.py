@@ -170,9 +170,12 @@ async def serve(
     stream = Upgraded(line, canonical_head(head, subprotocol) + early, grace=limits.goodbye)
     async with trio.open_nursery() as reader:  # the library's reader lives here, during the goodbye too
         try:
-            with trio.fail_after(limits.head_time):
-                proposal = await wrap_server_stream(reader, stream, limits.ws_queue, limit)
-                connection = await proposal.accept(subprotocol=subprotocol)
+            try:
+                with trio.fail_after(limits.head_time):
+                    proposal = await wrap_server_stream(reader, stream, limits.ws_queue, limit)
+                    connection = await proposal.accept(subprotocol=subprotocol)
+            except ConnectionClosed as closed:
+                raise trio.BrokenResourceError("the peer left during the upgrade") from closed
             stream.connection = connection
             socket = LiveSocket(request, stream, connection, route=route, limit=limit, grace=limits.goodbye)
             opened(socket)
