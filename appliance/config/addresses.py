@@ -1,4 +1,4 @@
-"""Where to listen, as people write it: "loopback:8420", "lan:8420", "192.168.1.5:8420", "[::1]:0", ":8420". Pure."""
+"""Where to listen, as people write it: "loopback:8420", "lan:8420", "192.168.1.5:8420", "[::1]:0". Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 __all__ = ["Address", "address"]
 
-_FORM = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*):(?P<port>[0-9]{1,5})", re.ASCII)
+_FORM = re.compile(r"(?P<host>\[[^\]]*\]|[^:]+):(?P<port>[0-9]{1,5})", re.ASCII)
 
-_WORDS = {"loopback": "127.0.0.1", "localhost": "127.0.0.1", "lan": "0.0.0.0", "": "0.0.0.0"}  # noqa: S104 - asked for
+_WORDS = {"loopback": "127.0.0.1", "localhost": "127.0.0.1", "lan": "0.0.0.0"}  # noqa: S104 - asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +19,6 @@ class Address:
 
     host: str  # an IP address
     port: int  # 0: any free one
-
-    @property
-    def loopback(self) -> bool:
-        return ipaddress.ip_address(self.host).is_loopback
-
-    @property
-    def everywhere(self) -> bool:
-        return ipaddress.ip_address(self.host).is_unspecified
-
-    def url(self, scheme: str) -> str:
-        """Where a client on this machine finds it."""
-        local = "127.0.0.1" if self.host == "0.0.0.0" else "::1" if self.host == "::" else self.host  # noqa: S104
-        return f"{scheme}://{f'[{local}]' if ':' in local else local}:{self.port}"
 
 
 def address(text: str) -> Address:

@@ -30,10 +30,10 @@ class Explained(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a new configuration changes, by dotted key."""
+    """What a new configuration changes."""
 
-    live: tuple[str, ...]  # can be applied while running
-    restart: tuple[str, ...]  # wait for the next start
+    live: tuple[Keys, ...]  # can be applied while running
+    restart: tuple[Keys, ...]  # wait for the next start
 
 
 def explain(loaded: Loaded, wanted: str = "") -> list[Explained]:
@@ -54,8 +54,7 @@ def difference(old: Loaded, new: Loaded) -> Difference:
     changed = sorted(path for path in old.values.keys() | new.values.keys() if _held(old, path) != _held(new, path))
     live = {path for path in changed if (key := _schema_key(path)) is not None and key.doc.live}
     return Difference(
-        tuple(".".join(path) for path in changed if path in live),
-        tuple(".".join(path) for path in changed if path not in live),
+        tuple(path for path in changed if path in live), tuple(path for path in changed if path not in live)
     )
 
 

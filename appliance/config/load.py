@@ -7,9 +7,10 @@ so does `config explain`.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -107,6 +108,14 @@ class Loaded:
             ConfigError: what they say now is wrong.
         """
         return load(self.file, environ=self.environ, flags=self.flags)
+
+    def with_values_of(self, new: Loaded, keys: Iterable[Keys]) -> Loaded:
+        """This configuration with some keys as they are in `new`, as after a reload."""
+        taken = set(keys)
+        values = {path: value for path, value in self.values.items() if path not in taken}
+        values |= {path: value for path, value in new.values.items() if path in taken}
+        origins = {path: (new if path in taken else self).origin(path) for path in values}
+        return dataclasses.replace(self, settings=_settings(values), values=values, origins=origins)
 
     def _nearest_line(self, path: Keys) -> int | None:
         """Of the key, or of the innermost table around it that has one."""

@@ -1,0 +1,424 @@
+"""The composition root: configuration in, an ordered list of services out.
+
+This is the one place where the rooms meet. Reading `_house` from top to bottom is reading what the
+appliance is; the list at its end is the order of starting, and backwards that of stopping.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import resource
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import structlog
+import trio
+from prometheus_client import CollectorRegistry
+
+from appliance import __version__
+from appliance.auth.routes import token_routes
+from appliance.auth.service import Identity
+from appliance.bus import Bus
+from appliance.config.load import Loaded
+from appliance.config.reload import Reloader
+from appliance.config.schema import Settings
+from appliance.egress.sse.subscribe import Subscribe
+from appliance.egress.websocket.tail import Tail
+from appliance.errors import ApplianceError, Broken, ConfigError
+from appliance.ingress.door import Door
+from appliance.ingress.routes import message_store_routes
+from appliance.log import Log
+from appliance.model.event import Draft, Event
+from appliance.model.http import Route
+from appliance.model.principal import WRITE, Principal
+from appliance.plugins.host import Host
+from appliance.plugins.registry import discover
+from appliance.storage.ports import Engine
+from appliance.storage.sqlite import SqliteEngine
+from appliance.supervise.activation import inherited
+from appliance.supervise.place import Place, hold
+from appliance.supervise.signals import obey
+from appliance.supervise.supervisor import Child, OnCrash, Supervisor
+from appliance.supervise.tree import Node, first_cause
+from appliance.supervise.watchdog import Notifier, Watchdog, ping_interval
+from appliance.telemetry.logs import Logs
+from appliance.telemetry.outlet import Outlet
+from appliance.telemetry.status import About, Status, Storage
+from appliance.web.front import Front
+from appliance.web.landing import Landing
+from appliance.web.limits import Limits
+from appliance.web.listen import listen
+from appliance.web.metrics import metrics_route
+from appliance.web.openapi import document, openapi_route
+from appliance.web.tls import Tls
+from appliance.world import RealWorld, World
+
+__all__ = ["Banner", "House", "Started", "run", "serve"]
+
+log = structlog.get_logger("app")
+
+DESCRIPTORS_BESIDE_CLIENTS = 128  # log, readers, threads, listening sockets, files of plugins
+WATCH_FILE_EVERY = 1.0  # seconds between two looks at the configuration file, with --dev
+DEFAULT = "default"  # the namespace in which plugins write
+STDOUT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What whoever started us wants to know, once the sockets accept."""
+
+    name: str
+    port: int
+    urls: tuple[str, ...]
+    data: Path
+    test_mode: bool
+    owner_token: str
+
+
+Banner = Callable[[Started], Iterable[str]]
+
+
+def run(loaded: Loaded, banner: Banner = lambda _: ()) -> int:
+    """Serve until told to stop; the exit code of the process.
+
+    Args:
+        banner: lines for whoever started us, printed after `Listening on :PORT`.
+
+    Raises:
+        ApplianceError: it cannot start, or go on, and why.
+    """
+    settings = loaded.settings
+    shape = settings.telemetry
+    logs = Logs(Outlet(STDOUT), form=shape.log, level=shape.level, colours=sys.stdout.isatty())
+    try:
+        with ExitStack() as held:
+            place = held.enter_context(hold(None if _throwaway(loaded) else settings.data))
+            listeners = _listeners(settings, held)
+            engine = _engine(loaded, place)
+            trio.run(partial(serve, loaded, place, engine, listeners, logs=logs, banner=banner))
+    except Exception as crash:
+        cause = first_cause(crash)
+        if isinstance(cause, ApplianceError) and not isinstance(cause, Broken):
+            raise cause from None
+        log.critical("crashed", exc_info=cause)
+        return 1
+    finally:
+        logs.close()
+    return 0
+
+
+async def serve(
+    loaded: Loaded,
+    place: Place,
+    engine: Engine,
+    listeners: Sequence[socket.socket],
+    *,
+    logs: Logs,
+    banner: Banner = lambda _: (),
+) -> None:
+    """Run everything until a signal stops it. Engine and listeners are ours from here on."""
+    house = House(loaded, place, engine, listeners, logs=logs, world=RealWorld())
+    stopping = trio.Event()
+
+    async def end() -> None:
+        await stopping.wait()
+        await house.supervisor.drain()
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(partial(obey, stop=stopping.set, hurry=house.supervisor.hurry, reload=house.reload))
+        nursery.start_soon(end)
+        await nursery.start(house.supervisor.run)
+        house.welcome(banner)
+        if loaded.settings.dev and loaded.file is not None:
+            nursery.start_soon(_reload_when_saved, loaded.file, house.reload)
+
+
+class House:
+    """Every room, joined to the rooms it needs."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        place: Place,
+        engine: Engine,
+        listeners: Sequence[socket.socket],
+        *,
+        logs: Logs,
+        world: World,
+    ) -> None:
+        settings = loaded.settings
+        self._settings, self._place, self._logs = settings, place, logs
+        self._notifier = Notifier.from_environment(os.environ)
+        self._keeping = Keeping(settings)
+
+        self.log = Log(engine, world, lambda events: self.bus.publish(events), retention=self._keeping.ages)
+        self.bus = Bus(
+            self.log.events, self.log.head_position, blocks=settings.clients.ring, idle_every=settings.clients.heartbeat
+        )
+        self.identity = Identity(
+            self.log,
+            world,
+            run_folder=place.run,
+            token=settings.token.reveal() if settings.token else "",
+            relaxed=_throwaway(loaded),
+        )
+        self.door = Door(self.log, event_limit=settings.log.max_event)
+        self.plugins = Host(
+            discover(settings.plugins, paths=settings.plugins_path, source=loaded.plugin_source),
+            emit=self._emit,
+            retain=self._keep,
+            world=world,
+        )
+        self.status = Status(
+            _about(loaded, place, engine), world, counts=self._counts, tree=self._tree, plugins=self.plugins.snapshot
+        )
+        self.tls = _tls(settings, place)
+        self.front = self._front(listeners, world)
+        self._reloader = Reloader(
+            loaded, {"telemetry": self._retell, "log": self._rekeep}, (self.tls.reload,) if self.tls else ()
+        )
+        watchdog = Watchdog(
+            self._notifier,
+            interval=ping_interval(os.environ, os.getpid()),
+            alive=self._writer_answers,
+            status=f"serving on port {self.front.port}",
+        )
+        # Started top to bottom, each when the one before is ready; stopped bottom to top.
+        self.supervisor = Supervisor(
+            "appliance",
+            [
+                Child(self.log, OnCrash.EXIT),
+                Child(self.bus, OnCrash.EXIT),
+                Child(self.identity, OnCrash.EXIT),
+                Child(self.plugins, OnCrash.RESTART),
+                Child(self.front, OnCrash.EXIT, drain_grace=2 * settings.limits.drain),
+                Child(watchdog, OnCrash.EXIT),
+            ],
+            world=world,
+        )
+
+    def welcome(self, banner: Banner) -> None:
+        """The sockets accept: tell whoever waits for that."""
+        urls = tuple(self.front.urls)
+        self.status.urls = urls
+        self._place.announce(_local(urls))
+        self._logs.announce(f"Listening on :{self.front.port}")
+        started = Started(
+            name=self._settings.shown_name,
+            port=self.front.port,
+            urls=urls,
+            data=self._place.data,
+            test_mode=self._settings.test_mode,
+            owner_token=self.identity.owner_token,
+        )
+        for line in banner(started):
+            self._logs.announce(line)
+        for note in self.log.recovery.notes:
+            log.warning("while opening the log", note=note)
+
+    async def reload(self) -> None:
+        """Take the sources of the configuration into use as they are now."""
+        with self._notifier.reloading():
+            self._reloader.reload()
+
+    # What the rooms are given
+
+    async def _emit(self, drafts: Sequence[Draft]) -> Sequence[Event]:
+        space = self.identity.namespace(DEFAULT)
+        return await self.door.write(Principal(space, frozenset({WRITE}), subject="plugin"), drafts)
+
+    def _keep(self, category: str, seconds: float) -> None:
+        self._keeping.declared[category] = seconds
+        self._rekeep(self._reloader.loaded.settings)
+
+    async def _writer_answers(self) -> bool:
+        try:
+            await self.log.control(lambda engine: None)
+        except ApplianceError:  # a refusal is an answer
+            log.debug("writer refuses", exc_info=True)
+        return True
+
+    def _tree(self) -> Sequence[Node]:
+        return self.supervisor.branches()
+
+    def _counts(self) -> Mapping[str, int]:
+        return {
+            **self.front.counts,
+            "subscribers": self.bus.members,
+            "writes waiting": self.log.waiting,
+            "log lines dropped": self._logs.dropped,
+        }
+
+    # What a reload changes
+
+    def _retell(self, settings: Settings) -> None:
+        self._logs.form, self._logs.level = settings.telemetry.log, settings.telemetry.level
+
+    def _rekeep(self, settings: Settings) -> None:
+        self._keeping.configure(settings)
+        self.log.retention.ages = self._keeping.ages
+
+    # The way in
+
+    def _front(self, listeners: Sequence[socket.socket], world: World) -> Front:
+        settings, registry = self._settings, CollectorRegistry()
+        limits = _limits(settings)
+        store = message_store_routes(
+            self.identity,
+            self.door,
+            self.log,
+            world,
+            registry,
+            backend=lambda: self.log.kind,
+            connections=lambda: self.bus.members,
+            rpc_limit=limits.rpc_body,
+        )
+        routes: list[Route] = [
+            *store,
+            Subscribe(self.bus, self.identity.guarded, self.log.head, self.log.head_position).route(),
+            *token_routes(self.identity),
+            self.status.route(),
+            metrics_route(registry, world),
+            *(self.tls.routes() if self.tls else ()),
+        ]
+        sockets = [Tail(self.bus, self.log.head, self.log.head_position).route()]
+        name = settings.shown_name
+        landing = Landing(self._counts, routes, sockets, name=name, version=__version__)
+        routes += [
+            openapi_route(lambda: document(routes, sockets, title=name, version=__version__)),
+            landing.route(),
+        ]
+        return Front(
+            listeners,
+            routes,
+            sockets,
+            authenticate=self.identity.authenticate,
+            limits=limits,
+            world=world,
+            tls=self.tls.context if self.tls else None,
+            registry=registry,
+        )
+
+
+class Keeping:
+    """How long categories are kept: as plugins declare it, unless the configuration says otherwise."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.declared: dict[str, float] = {}
+        self.configure(settings)
+
+    def configure(self, settings: Settings) -> None:
+        self._said = {category: one.retention for category, one in settings.log.categories.items()}
+
+    @property
+    def ages(self) -> dict[str, float]:
+        merged = {**self.declared, **self._said}
+        return {category: age for category, age in merged.items() if age is not None}
+
+
+# What must be had before anything runs
+
+
+def _throwaway(loaded: Loaded) -> bool:
+    """Test mode without a place of its own: private data that goes with the process, and relaxed tokens."""
+    return loaded.settings.test_mode and not (loaded.given(("data",)) or loaded.given(("db_url",)))
+
+
+def _engine(loaded: Loaded, place: Place) -> Engine:
+    settings = loaded.settings
+    folder = place.data
+    if settings.db_url:
+        scheme, _, name = settings.db_url.partition("://")
+        if scheme != "sqlite" or not name or Path(name).name != name:
+            raise ConfigError(
+                f"db_url {settings.db_url!r} names no file in the data folder",
+                hint="write sqlite://NAME.db; the folder itself is --data",
+                key="db_url",
+            )
+        folder /= Path(name).stem
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return SqliteEngine.open(folder, durable=not _throwaway(loaded), accept_loss=settings.accept_loss)
+
+
+def _listeners(settings: Settings, held: ExitStack) -> list[socket.socket]:
+    """The sockets the service manager passed, or those of the configuration."""
+    _enough_descriptors(settings.clients.limit)
+    listeners = inherited(os.environ, pid=os.getpid())
+    if not listeners:
+        for spec in settings.listen:
+            host = spec.rpartition(":")[0]
+            listeners += listen(spec if settings.port is None else f"{host}:{settings.port}")
+    for listener in listeners:
+        held.callback(listener.close)
+    return listeners
+
+
+def _enough_descriptors(clients: int) -> None:
+    """A connection costs a descriptor: take as many as we may, and say so if that is too few."""
+    needed = clients + DESCRIPTORS_BESIDE_CLIENTS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < needed:
+        log.warning("too few file descriptors for all clients", clients=clients, descriptors=soft, needed=needed)
+
+
+def _tls(settings: Settings, place: Place) -> Tls | None:
+    chosen = settings.tls
+    if chosen.mode == "files" and chosen.cert and chosen.key:
+        return Tls(chosen.cert, chosen.key)
+    if chosen.mode == "auto":
+        host = socket.gethostname()
+        return Tls.auto(place.data / "tls", [f"{settings.shown_name}.local", f"{host}.local", host])
+    return None
+
+
+def _limits(settings: Settings) -> Limits:
+    """The front's table; three of its numbers stand elsewhere in the file."""
+    clients = settings.clients
+    return dataclasses.replace(
+        settings.limits, clients=clients.limit, per_address=clients.per_address, event=settings.log.max_event
+    )
+
+
+def _about(loaded: Loaded, place: Place, engine: Engine) -> About:
+    found = engine.recovery
+    return About(
+        name=loaded.settings.shown_name,
+        version=__version__,
+        pid=os.getpid(),
+        data=str(place.data.absolute()),
+        test_mode=loaded.settings.test_mode,
+        storage=Storage(engine.kind, found.events, found.verified, found.lost, list(found.notes)),
+    )
+
+
+def _local(urls: Sequence[str]) -> str:
+    """The address at which this machine itself finds us."""
+    reachable = [url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:") for url in urls]
+    return next((url for url in reachable if "//127." in url), reachable[0])
+
+
+async def _reload_when_saved(file: Path, reload: Callable[[], Awaitable[None]]) -> None:
+    seen = _written(file)
+    while True:
+        await trio.sleep(WATCH_FILE_EVERY)
+        if (now := _written(file)) != seen:
+            seen = now
+            await reload()
+
+
+def _written(file: Path) -> int:
+    """When it was last written; 0 while an editor replaces it."""
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

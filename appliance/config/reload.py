@@ -1,0 +1,57 @@
+"""Takes a new configuration into use while everything runs, or changes nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import structlog
+
+from appliance.config.explain import Difference, difference
+from appliance.config.load import Loaded
+from appliance.config.schema import Keys, Settings
+from appliance.errors import ConfigError
+
+__all__ = ["Reloader"]
+
+log = structlog.get_logger("config")
+
+
+class Reloader:
+    """Knows what is in force.
+
+    Args:
+        appliers: by the table whose live keys each takes into use. None may fail.
+        renew: what every reload looks at again, changed or not (certificate files). Each raises ConfigError
+            and then has changed nothing.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        appliers: Mapping[str, Callable[[Settings], None]],
+        renew: tuple[Callable[[], None], ...] = (),
+    ) -> None:
+        self.loaded = loaded
+        self._appliers = appliers
+        self._renew = renew
+
+    def reload(self) -> Difference | None:
+        """Read the sources again and apply what can be; None: they are wrong, and nothing has changed."""
+        try:
+            new = self.loaded.again()
+            for renew in self._renew:
+                renew()
+        except ConfigError as error:
+            log.error("configuration is wrong, nothing changed", reason=error.message, hint=error.hint)
+            return None
+        found = difference(self.loaded, new)
+        for table in dict.fromkeys(path[0] for path in found.live):
+            self._appliers[table](new.settings)
+        # What waits for a restart stays different from what is in force, so the next reload names it again.
+        self.loaded = self.loaded.with_values_of(new, found.live)
+        log.info("configuration reloaded", applied=_names(found.live), needs_restart=_names(found.restart))
+        return found
+
+
+def _names(paths: Iterable[Keys]) -> list[str]:
+    return [".".join(path) for path in paths]
