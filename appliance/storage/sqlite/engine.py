@@ -25,7 +25,7 @@ from appliance.storage.sqlite.trouble import explained
 __all__ = ["SqliteEngine"]
 
 VERIFY_EVERY = 10_000  # events between two checkpoints of verification: what a start has to look at
-CHECKPOINT_PAGES = 4000  # of the write-ahead log, 16 MB
+CHECKPOINT_PAGES = 16384  # of the write-ahead log, 64 MB
 
 _PUT_EVENTS = inserts("put_events", 12)
 _PUT_STREAMS = inserts("put_streams", 4)
@@ -161,7 +161,8 @@ class SqliteEngine:
                 with self._transaction():
                     self._checkpoint_verification()
             self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        self._db.close()
+        with contextlib.suppress(apsw.Error):  # its last checkpoint; closed it is
+            self._db.close()
         if self._mark is not None:
             self._mark.close()
 
