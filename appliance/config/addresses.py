@@ -20,6 +20,11 @@ class Address:
     host: str  # an IP address
     port: int  # 0: any free one
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether it stands for every address of this machine."""
+        return ipaddress.ip_address(self.host).is_unspecified
+
 
 def address(text: str) -> Address:
     """The address in `text`. "lan" means every interface.

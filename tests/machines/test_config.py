@@ -510,3 +510,7 @@ def test_addresses_are_read(text, host, port):
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(ValueError, match="write"):
         address(text)
+
+
+def test_an_address_of_every_interface_says_so():
+    assert [address(text).everywhere for text in ("lan:1", "[::]:1", "loopback:1")] == [True, True, False]
