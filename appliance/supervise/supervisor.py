@@ -267,7 +267,7 @@ class _Slot:
                 return "what is in flight"
             case _:
                 service = self.child.service
-                return service.waiting() if self.state is State.READY and isinstance(service, Busy) else ""
+                return service.waits_for() if self.state is State.READY and isinstance(service, Busy) else ""
 
 
 @dataclass(slots=True)

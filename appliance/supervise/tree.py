@@ -92,7 +92,7 @@ class Grows(Protocol):
 class Busy(Protocol):
     """A service that can say what it waits for: "3 couriers, 1 waiting 8 m"."""
 
-    def waiting(self) -> str: ...
+    def waits_for(self) -> str: ...
 
 
 def first_cause(crash: Exception) -> Exception:

@@ -110,7 +110,7 @@ class Watchdog:
     async def drain(self) -> None:
         self._notifier.send(STOPPING=1, STATUS="stopping")
 
-    def waiting(self) -> str:
+    def waits_for(self) -> str:
         return "the log's writer to answer" if self._silent else ""
 
     async def _ping(self, patience: float) -> None:

@@ -359,7 +359,7 @@ class FallsWhenCancelled:
     async def drain(self) -> None:
         """Nothing in flight."""
 
-    def waiting(self) -> str:
+    def waits_for(self) -> str:
         return "its own feet"
 
 

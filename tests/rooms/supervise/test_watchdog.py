@@ -79,14 +79,14 @@ async def test_pings_stop_while_the_writer_does_not_answer_and_go_on_after(syste
     async with trio.open_nursery() as nursery:
         await nursery.start(watchdog.run)
         await trio.sleep(55.0)
-        silent, shown = received(systemd)[1:], watchdog.waiting()
+        silent, shown = received(systemd)[1:], watchdog.waits_for()
         stuck = False
         await trio.sleep(40.0)
         nursery.cancel_scope.cancel()
 
     assert (silent, shown) == ([], "the log's writer to answer")
     assert received(systemd).count(b"WATCHDOG=1") >= 2
-    assert watchdog.waiting() == ""
+    assert watchdog.waits_for() == ""
 
 
 async def test_a_manager_that_never_reads_does_not_hold_us_up(systemd, notifier):
