@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import resource
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -25,8 +24,9 @@ from appliance import __version__
 from appliance.auth.routes import token_routes
 from appliance.auth.service import Identity
 from appliance.bus import Bus
+from appliance.config.keeping import Keeping
 from appliance.config.load import Loaded
-from appliance.config.reload import Reloader
+from appliance.config.reload import Reloader, when_saved
 from appliance.config.schema import Settings
 from appliance.egress.sse.subscribe import Subscribe
 from appliance.egress.websocket.tail import Tail
@@ -42,6 +42,7 @@ from appliance.plugins.registry import discover
 from appliance.storage.ports import Engine
 from appliance.storage.sqlite import SqliteEngine
 from appliance.supervise.activation import inherited
+from appliance.supervise.descriptors import enough_for
 from appliance.supervise.place import Place, hold
 from appliance.supervise.signals import obey
 from appliance.supervise.supervisor import Child, OnCrash, Supervisor
@@ -63,8 +64,6 @@ __all__ = ["Banner", "House", "Started", "run", "serve"]
 
 log = structlog.get_logger("app")
 
-DESCRIPTORS_BESIDE_CLIENTS = 128  # log, readers, threads, listening sockets, files of plugins
-WATCH_FILE_EVERY = 1.0  # seconds between two looks at the configuration file, with --dev
 DEFAULT = "default"  # the namespace in which plugins write
 STDOUT = 1
 
@@ -137,7 +136,7 @@ async def serve(
         await nursery.start(house.supervisor.run)
         house.welcome(banner)
         if loaded.settings.dev and loaded.file is not None:
-            nursery.start_soon(_reload_when_saved, loaded.file, house.reload)
+            nursery.start_soon(when_saved, loaded.file, house.reload)
 
 
 class House:
@@ -307,22 +306,6 @@ class House:
         )
 
 
-class Keeping:
-    """How long categories are kept: as plugins declare it, unless the configuration says otherwise."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.declared: dict[str, float] = {}
-        self.configure(settings)
-
-    def configure(self, settings: Settings) -> None:
-        self._said = {category: one.retention for category, one in settings.log.categories.items()}
-
-    @property
-    def ages(self) -> dict[str, float]:
-        merged = {**self.declared, **self._said}
-        return {category: age for category, age in merged.items() if age is not None}
-
-
 # What must be had before anything runs
 
 
@@ -349,7 +332,7 @@ def _engine(loaded: Loaded, place: Place) -> Engine:
 
 def _listeners(settings: Settings, held: ExitStack) -> list[socket.socket]:
     """The sockets the service manager passed, or those of the configuration."""
-    _enough_descriptors(settings.clients.limit)
+    enough_for(settings.clients.limit)
     listeners = inherited(os.environ, pid=os.getpid())
     if not listeners:
         for spec in settings.listen:
@@ -358,17 +341,6 @@ def _listeners(settings: Settings, held: ExitStack) -> list[socket.socket]:
     for listener in listeners:
         held.callback(listener.close)
     return listeners
-
-
-def _enough_descriptors(clients: int) -> None:
-    """A connection costs a descriptor: take as many as we may, and say so if that is too few."""
-    needed = clients + DESCRIPTORS_BESIDE_CLIENTS
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < needed:
-        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if soft < needed:
-        log.warning("too few file descriptors for all clients", clients=clients, descriptors=soft, needed=needed)
 
 
 def _tls(settings: Settings, place: Place) -> Tls | None:
@@ -405,20 +377,3 @@ def _local(urls: Sequence[str]) -> str:
     """The address at which this machine itself finds us."""
     reachable = [url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:") for url in urls]
     return next((url for url in reachable if "//127." in url), reachable[0])
-
-
-async def _reload_when_saved(file: Path, reload: Callable[[], Awaitable[None]]) -> None:
-    seen = _written(file)
-    while True:
-        await trio.sleep(WATCH_FILE_EVERY)
-        if (now := _written(file)) != seen:
-            seen = now
-            await reload()
-
-
-def _written(file: Path) -> int:
-    """When it was last written; 0 while an editor replaces it."""
-    try:
-        return file.stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0

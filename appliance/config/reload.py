@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 
 import structlog
+import trio
 
 from appliance.config.explain import Difference, difference
 from appliance.config.load import Loaded
 from appliance.config.schema import Keys, Settings
 from appliance.errors import ConfigError
 
-__all__ = ["Reloader"]
+__all__ = ["Reloader", "when_saved"]
 
 log = structlog.get_logger("config")
+
+LOOK_EVERY = 1.0  # seconds between two looks at the file
 
 
 class Reloader:
@@ -55,3 +59,21 @@ class Reloader:
 
 def _names(paths: Iterable[Keys]) -> list[str]:
     return [".".join(path) for path in paths]
+
+
+async def when_saved(file: Path, reload: Callable[[], Awaitable[None]]) -> None:
+    """Reload each time the file changes. Lasts until cancelled."""
+    seen = _written(file)
+    while True:
+        await trio.sleep(LOOK_EVERY)
+        if (now := _written(file)) != seen:
+            seen = now
+            await reload()
+
+
+def _written(file: Path) -> int:
+    """When it was last written; 0 while an editor replaces it."""
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
