@@ -182,8 +182,7 @@ class Identity:
 
     def namespace(self, id: str) -> Namespace:
         """Raises NotFound."""
-        found = self._spaces.get(id)
-        if found is None:
+        if (found := self._spaces.get(id)) is None:
             raise NotFound(f"Namespace '{id}' not found", namespace=id)
         return found
 
@@ -197,6 +196,7 @@ class Identity:
             Rejected: no such id can be.
             Duplicate: it exists.
         """
+        store.check_namespace_id(id)
         text = token or make_token(id, self._world.secret(SECRET_BYTES))
         token_id, now = self._world.new_id(), self._world.wall_us()
         namespace, _ = await self._change(

@@ -26,6 +26,7 @@ __all__ = [
     "OwnerFile",
     "Secret",
     "TokenWish",
+    "check_namespace_id",
     "check_owner_token",
     "create_namespace",
     "create_token",
@@ -42,7 +43,7 @@ LONGEST_NAME = 200  # characters of a token's name or of a memory
 
 Secret = Callable[[int], bytes]  # so many unpredictable bytes
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # and halves of characters, which are no UTF-8
 _BLANK = re.compile(r"\s")
 
 
@@ -71,6 +72,12 @@ class TokenWish:
             raise Rejected("the name of a memory is not empty and holds no blanks")
 
 
+def check_namespace_id(id: str) -> None:
+    """Raises Rejected."""
+    if not id or _CONTROL.search(id) or len(id.encode()) > LONGEST_ID:
+        raise Rejected(f"a namespace id has 1 to {LONGEST_ID} bytes and no control characters")
+
+
 def create_namespace(
     engine: Engine, id: str, description: str, token: str, *, token_id: str, now_us: int
 ) -> tuple[Namespace, TokenRow]:
@@ -80,8 +87,7 @@ def create_namespace(
         Rejected: no such id can be.
         Duplicate: it exists.
     """
-    if not id or len(id.encode()) > LONGEST_ID or _CONTROL.search(id):
-        raise Rejected(f"a namespace id has 1 to {LONGEST_ID} bytes and no control characters")
+    check_namespace_id(id)
     row = TokenRow(token_id, hash_token(token), 0, tuple(sorted(SCOPES)), name=f"{id} itself", created=now_us)
     namespace = engine.create_namespace(id, description, row, now_us)
     return namespace, replace(row, namespace=namespace.key)
@@ -211,7 +217,9 @@ def settle_owner(engine: Engine, file: OwnerFile | None, *, given: str, secret: 
     if not exists:
         create_namespace(engine, DEFAULT, "Default namespace", token, token_id=OWNER, now_us=now_us)
     elif known is None or known.hash != hash_token(token):
-        row = TokenRow(OWNER, hash_token(token), _namespace(engine, DEFAULT).key, tuple(sorted(SCOPES)), name=OWNER)
+        row = TokenRow(
+            OWNER, hash_token(token), _namespace(engine, DEFAULT).key, tuple(sorted(SCOPES)), "default itself"
+        )
         engine.put_token(replace(row, created=now_us))
     return token
 

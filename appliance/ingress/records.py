@@ -122,8 +122,9 @@ class Records:
             rest = self._unpacker.end()
         except zlib.error as error:
             raise self._unreadable(f"gzip is damaged: {error}") from error
-        for line in self._lines(rest + b"\n"):
-            self._add(line)
+        if rest or self._tail_size:  # the last line has no newline
+            for line in self._lines(rest + b"\n"):
+                self._add(line)
         if self._batch:
             yield self._cut()
 
