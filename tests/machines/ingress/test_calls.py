@@ -59,10 +59,9 @@ def test_any_array_is_a_call_or_is_refused(parts: list[Any]):
 
 @given(OPTIONS)
 def test_any_options_are_understood_or_refused(given_options: dict[str, Any]):
-    _, call = calls.parse_call(json.dumps(["x", given_options]).encode())
-    wanted = calls.options(call.first, calls.CategoryOptions)
-
     def understand() -> bool:
+        _, call = calls.parse_call(json.dumps(["x", given_options]).encode())
+        wanted = calls.options(call.first, calls.CategoryOptions)
         place = calls.integer(wanted.position, "options.position", 1)
         size = calls.batch_size(wanted.batch_size)
         group = calls.group_of(wanted.consumer_group)
