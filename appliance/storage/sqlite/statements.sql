@@ -124,7 +124,7 @@ concat('["', e.id, '",', json_quote(s.name), ',', json_quote(e.type), ',', e.pos
   e.data, ',', coalesce(e.metadata, 'null'), ',"', {time}, '"]')
 
 -- name: time
-strftime('%Y-%m-%dT%H:%M:%S', (e.time - ((e.time % 1000000) + 1000000) % 1000000) / 1000000, 'unixepoch'),
+replace(datetime((e.time - ((e.time % 1000000) + 1000000) % 1000000) / 1000000, 'unixepoch'), ' ', 'T'),
   '.', substr(1000000 + ((e.time % 1000000) + 1000000) % 1000000, 2), 'Z'
 
 -- name: raise_floor
