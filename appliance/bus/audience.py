@@ -33,8 +33,8 @@ class Audience:
         self.topic = topic
         self.dialect = dialect
         self.ring = Ring(blocks)
-        self.members: set[Cursor] = set()
-        self.level: set[Cursor] = set()  # members that have everything sealed so far
+        self.members: dict[Cursor, None] = {}  # an ordered set: who joined first is served first
+        self.level: dict[Cursor, None] = {}  # members that have everything sealed so far
         self._pending: list[bytes] = []
         self._last = 0
         self._joined: dict[int, tuple[bytes, int, int]] = {}  # shared slices since the last seal

@@ -113,7 +113,7 @@ class Bus:
         """
         audience = self._audiences.get(topic, dialect, self._blocks)
         cursor = Cursor(outlet, 0, 0)
-        audience.members.add(cursor)
+        audience.members[cursor] = None
         subscription = Subscription(self, audience, cursor, Resume.since(topic, since))
         self._take_place(subscription)
         try:
@@ -134,8 +134,8 @@ class Bus:
                     self.drop(audience, cursor)
 
     def drop(self, audience: Audience, cursor: Cursor) -> None:
-        audience.members.discard(cursor)
-        audience.level.discard(cursor)
+        audience.members.pop(cursor, None)
+        audience.level.pop(cursor, None)
         if not audience.members:
             self._audiences.drop(audience)
             self._dirty.pop(audience, None)
@@ -181,7 +181,7 @@ class Bus:
             audience.seal(self._limit())
             if cursor.at == audience.ring.head:
                 if cursor in audience.members:
-                    audience.level.add(cursor)
+                    audience.level[cursor] = None
                 return
             data, at, sent = audience.ring.since(cursor.at, PIECE)
             await cursor.outlet.send_all(data)
@@ -220,7 +220,7 @@ class Bus:
         if taken:
             cursor.at, cursor.sent = at, sent
         else:
-            audience.level.discard(cursor)
+            audience.level.pop(cursor, None)
             assert self._nursery is not None
             self._nursery.start_soon(self._help, audience, cursor)
 

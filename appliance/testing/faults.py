@@ -74,6 +74,11 @@ class FaultyDisk(apsw.VFS):
         self._close_connections()
         self.unregister()
 
+    @property
+    def off(self) -> bool:
+        """Whether the power is cut."""
+        return self._off
+
     def fail(self, call: str, *, at: int = 1, times: int | None = 1, full: bool = False) -> Fault:
         """Let the `at`-th such call from now fail, and `times` in a row."""
         fault = Fault(call, at, times, full)
@@ -84,13 +89,17 @@ class FaultyDisk(apsw.VFS):
         """No more faults."""
         self._faults.clear()
 
+    def cut_power(self) -> None:
+        """From now on nothing reaches the disk: every call fails, until `crash` says what a restart finds."""
+        self._off = True
+
     def crash(self, rng: Random) -> None:
         """Cut the power: close every connection without another write, then lose a part of what was not synced.
 
         Each unsynced sector (or page: one grain per crash) keeps what was written last or returns to what was
         there before. How many do is part of the chance: none, some or all.
         """
-        self._off = True
+        self.cut_power()
         self._close_connections()
         self._off = False
         self.heal()
@@ -136,6 +145,8 @@ class FaultyDisk(apsw.VFS):
 
     def keep(self, file: _File, offset: int, end: int) -> None:
         """Remember what the sectors of a write hold now, unless an earlier write since the last sync did."""
+        if not file.path:  # a temporary file has no name and no future
+            return
         size = file.xFileSize()
         unsynced = self._unsynced.setdefault(file.path, _Unsynced(size))
         for sector in range(offset // SECTOR, (end + SECTOR - 1) // SECTOR):

@@ -1,0 +1,203 @@
+"""Those outside: writers who do not wait for answers, readers who come, lag, leave and return."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+import trio
+
+from appliance.bus import Bus
+from appliance.errors import Conflict, LimitReached, Unavailable
+from appliance.log import Log
+from appliance.model.event import Draft, Event, Query, Unit
+from appliance.model.topic import Topic
+from appliance.testing.simulation import Simulation
+from tests.rooms.simulation.history import Connection, History, Violation
+
+__all__ = ["Lines", "Node", "Reader", "Writer"]
+
+LONG = 1000.0  # seconds: longer than a universe lasts
+STREAMS = ("a-1", "a-2", "b-1", "c")
+
+
+@dataclass
+class Node:
+    """What clients reach of a running appliance."""
+
+    log: Log
+    bus: Bus
+    namespaces: list[int]
+    closing: bool = False  # writers stop
+
+
+class Lines:
+    """A dialect of one line an event: what a checker needs to know."""
+
+    idle = b""
+
+    def encode(self, event: Event) -> bytes:
+        return f"{event.global_position} {event.position} {event.id}\n".encode()
+
+    def join(self, parts: Sequence[bytes]) -> bytes:
+        return b"".join(parts)
+
+
+LINES = Lines()
+
+
+@dataclass
+class Writer:
+    """Appends with and without expected versions and keys; tries a unit of unknown fate again, if it has a key."""
+
+    simulation: Simulation
+    history: History
+    name: str
+    unsure: list[Unit] = field(default_factory=list)
+    _begun: int = 0
+
+    @property
+    def rng(self) -> Random:
+        return self.simulation.rng
+
+    async def work(self, node: Node) -> None:
+        while not node.closing:
+            await trio.sleep(self.rng.expovariate(100.0))
+            unit = self.unsure.pop() if self.unsure and self.rng.random() < 0.5 else self._new(node)
+            await self._write(node, unit)
+
+    async def _write(self, node: Node, unit: Unit) -> None:
+        self.history.begin(unit)
+        if unit.key:
+            self.unsure.append(unit)
+        patience = self.rng.choice((0.002, 0.5, 60.0))
+        try:
+            with trio.move_on_after(patience) as wait:
+                events = await node.log.submit(unit)
+        except (Conflict, Unavailable, LimitReached) as refused:
+            self.history.refuse(unit, refused)
+            if unit.key:
+                self.unsure.remove(unit)
+            return
+        if wait.cancelled_caught:
+            self.history.counts["gave up"] += 1
+            return
+        if unit.key:
+            self.unsure.remove(unit)
+        self.history.acknowledge(unit, events)
+        if self.rng.random() < 0.1:
+            await self._read_back(node, events[-1])
+
+    def _new(self, node: Node) -> Unit:
+        self._begun += 1
+        marker, namespace = f"{self.name}-{self._begun}", self.rng.choice(node.namespaces)
+        size = self.rng.choice((1, 1, 1, 2, 4))
+        drafts = tuple(self._draft(node, namespace, marker, number) for number in range(size))
+        key = marker if self.rng.random() < 0.4 else ""
+        return Unit(namespace, drafts, key, marker.encode())
+
+    def _draft(self, node: Node, namespace: int, marker: str, number: int) -> Draft:
+        stream = self.rng.choice(STREAMS)
+        seen = node.log.peek_version(namespace, stream)
+        expected = seen if number == 0 and self.rng.random() < 0.4 else None
+        filler = "x" * self.rng.choice((0, 0, 50, 3000))
+        return Draft(stream, "Noted", f'{{"unit":"{marker}","n":{number},"filler":"{filler}"}}', None, "", expected)
+
+    async def _read_back(self, node: Node, event: Event) -> None:
+        try:
+            found = await node.log.events(Query(event.namespace, event.stream, position=event.position, limit=1))
+        except Unavailable:
+            return
+        if found != [event]:
+            raise Violation(f"read {found} after {event} was acknowledged")
+
+
+class Link:
+    """The way to one subscriber: sometimes slow, sometimes gone. See `model.http.Outlet`."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._behind = False
+        self.gone = trio.Event()
+        self.got = bytearray()
+
+    def offer(self, data: bytes) -> bool:
+        if self._simulation.rng.random() < 0.01:
+            self.kill()
+        self._check()
+        self._behind = self._behind or self._simulation.rng.random() < 0.1
+        if self._behind:
+            return False
+        self.got += data
+        return True
+
+    async def send_all(self, data: bytes) -> None:
+        await self._simulation.pause()
+        self._check()
+        self.got += data
+
+    async def drained(self) -> None:
+        await trio.lowlevel.checkpoint()
+        while self._behind:
+            await trio.sleep(self._simulation.rng.choice((0.001, 0.05, 1.0)))
+            self._behind = self._simulation.rng.random() < 0.3
+        self._check()
+
+    def kill(self) -> None:
+        self.gone.set()
+
+    def _check(self) -> None:
+        if self.gone.is_set():
+            raise trio.BrokenResourceError
+
+
+@dataclass
+class Reader:
+    """Follows one topic over many connections, each from where the one before ended."""
+
+    simulation: Simulation
+    history: History
+    topic: Topic
+    next: int | None = 0  # None: only what is still to come
+
+    async def work(self, node: Node) -> None:
+        while True:
+            await trio.sleep(self.simulation.rng.expovariate(20.0))
+            await self._connect(node, stay=self.simulation.rng.choice((0.01, 0.1, 1.0, LONG)))
+
+    async def _connect(self, node: Node, stay: float) -> None:
+        link = Link(self.simulation)
+        first = node.log.head_position(self.topic.namespace) + 1 if self.next is None else self.next
+        connection = Connection(self.topic, first)
+        self.history.connections.append(connection)
+        try:
+            with trio.move_on_after(stay):
+                subscription = await node.bus.follow(self.topic, LINES, link, self.next)
+                try:
+                    await link.gone.wait()
+                finally:
+                    subscription.leave()
+        except (trio.BrokenResourceError, Unavailable):
+            self.history.counts["connections broken"] += 1
+        finally:
+            self._remember(connection, link)
+            link.kill()
+
+    def _remember(self, connection: Connection, link: Link) -> None:
+        for line in link.got.decode().splitlines():
+            place, position, id = line.split()
+            connection.got.append(int(place))
+            self.next = 1 + int(position if self.topic.stream is not None else place)
+            self.history.show(self.topic.namespace, int(place), id)
+            self.history.counts["delivered"] += 1
+
+    def check_complete(self, stored: Sequence[Event]) -> None:
+        """After a quiet time it has everything there is."""
+        places = [
+            event.position if self.topic.stream is not None else event.global_position
+            for event in stored
+            if self.topic.matches(event)
+        ]
+        if self.next is not None and places and self.next != places[-1] + 1:
+            raise Violation(f"{self.topic} has come to {self.next}, the log to {places[-1]}")
