@@ -13,7 +13,6 @@ import click
 from appliance import __file__ as _package
 from appliance.cli.base import verb
 from appliance.cli.desk import Desk, with_desk
-from appliance.config.addresses import address
 
 __all__ = ["Program", "commands", "service_text", "socket_text"]
 
@@ -90,10 +89,9 @@ def service_text(template: str, program: Program, config: str, data: str) -> str
 
 
 def socket_text(template: str, listen: str) -> str:
-    """The socket for this address."""
-    where = address(listen)
-    host = f"[{where.host}]" if ":" in where.host else where.host
-    stream = str(where.port) if where.everywhere else f"{host}:{where.port}"
+    """The socket for this address of the configuration."""
+    host, _, port = listen.rpartition(":")
+    stream = {"loopback": f"127.0.0.1:{port}", "localhost": f"127.0.0.1:{port}", "lan": port}.get(host, listen)
     return re.sub(r"(?m)^ListenStream=.*$", f"ListenStream={stream}", template)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +15,14 @@ from appliance.supervise.lock import holder
 
 if TYPE_CHECKING:
     from appliance.cli.desk import Desk, Globals
+    from appliance.storage.ports import Engine
 
-__all__ = ["ADDRESS", "OWNER_TOKEN", "Server", "find_server", "holder_of", "loaded"]
+__all__ = ["ADDRESS", "OWNER_TOKEN", "Server", "find_server", "holder_of", "loaded", "offline", "runs_here"]
 
 ADDRESS = Path("run/address")  # in the data folder, while it runs
 OWNER_TOKEN = Path("run/owner.token")
 LOCK = Path("run/lock")
-CA = Path("tls/ca.pem")
+CA = Path("tls/ca.crt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,30 @@ def holder_of(data: Path) -> int | None:
         by = holder(path)
         return by.pid if by else None
     return None
+
+
+def runs_here(desk: Desk) -> bool:
+    """Whether a process works on the local data folder."""
+    return holder_of(desk.data) is not None
+
+
+@contextmanager
+def offline(desk: Desk) -> Iterator[Engine]:
+    """The log of the data folder, which nobody serves meanwhile; made if there is none yet.
+
+    Raises:
+        DataInUse: somebody does.
+    """
+    from appliance.auth.store import OwnerFile, settle_owner
+    from appliance.storage.sqlite import SqliteEngine
+    from appliance.supervise.place import hold
+    from appliance.world import RealWorld
+
+    world = RealWorld()
+    file = desk.config.settings.db_url.partition("://")[2]  # as `serve` names the folder of the log
+    with hold(desk.data) as place, closing(SqliteEngine.open(place.data / Path(file).stem)) as engine:
+        settle_owner(engine, OwnerFile(place.run), given="", secret=world.secret, now_us=world.wall_us())
+        yield engine
 
 
 def _first_line(path: Path) -> str:

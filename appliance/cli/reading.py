@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from appliance.client import Message, Topic
 from appliance.clock import stamp
 from appliance.errors import Rejected
 
-__all__ = ["FIELDS", "event_of", "show_event", "show_events", "since", "topic_of"]
+__all__ = ["FIELDS", "Wanted", "event_of", "show_event", "show_events", "since", "topic_of"]
 
 FIELDS = """one line per event:
 id, stream, type, position, global_position, time, data, metadata"""
@@ -53,19 +54,23 @@ def show_events(desk: Desk, messages: Iterable[Message], empty: str) -> None:
         desk.note(empty)
 
 
-def topic_of(names: Iterable[str]) -> tuple[Topic, frozenset[str]]:
-    """What names of streams and categories ask for together; a name with a dash is a stream.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for, where a topic holds more than that."""
 
-    Returns:
-        The topic, and the streams it must be narrowed to where its categories hold more (empty: none).
-    """
+    names: frozenset[str] = frozenset()  # of streams and categories; none: everything
+
+    def covers(self, stream: str) -> bool:
+        return not self.names or stream in self.names or stream.partition("-")[0] in self.names
+
+
+def topic_of(names: Iterable[str]) -> tuple[Topic, Wanted]:
+    """The smallest topic that holds all these; a name with a dash is a stream, one without a category."""
     wanted = list(dict.fromkeys(names))
     if len(wanted) == 1 and "-" in wanted[0]:
-        return Topic(wanted[0]), frozenset()
-    whole = {name for name in wanted if "-" not in name}
-    streams = frozenset(name for name in wanted if "-" in name and name.partition("-")[0] not in whole)
+        return Topic(wanted[0]), Wanted(frozenset(wanted))
     categories = dict.fromkeys(name.partition("-")[0] for name in wanted)
-    return Topic(categories=tuple(categories)), streams
+    return Topic(categories=tuple(categories)), Wanted(frozenset(wanted))
 
 
 def since(text: str, now_us: int) -> datetime | None:

@@ -12,7 +12,7 @@ import click
 
 from appliance.cli.base import Count, VerbCommand
 from appliance.cli.desk import Desk, with_desk
-from appliance.cli.reading import FIELDS, event_of, show_event, since, topic_of
+from appliance.cli.reading import FIELDS, Wanted, event_of, show_event, since, topic_of
 from appliance.client import Client, Message, Topic
 from appliance.errors import NotFound
 
@@ -61,10 +61,10 @@ def subscribe(ctx: click.Context, desk: Desk, topics: Sequence[str], start: str 
     EVENT_POSITION, EVENT_GLOBAL_POSITION, EVENT_TIME, EVENT_DATA and EVENT_METADATA, and as JSON on stdin.
     """
     command: list[str] = ctx.meta.get("command", [])
-    topic, streams = topic_of(topics)
+    topic, wanted = topic_of(topics)
     failures = 0
     with desk.client() as client:
-        for message in _limited(_events(client, topic, start, streams), count):
+        for message in _limited(_events(client, topic, start, wanted), count):
             if not command:
                 show_event(desk, message)
             elif (code := _ran(command, message, desk)) != 0:
@@ -73,12 +73,12 @@ def subscribe(ctx: click.Context, desk: Desk, topics: Sequence[str], start: str 
     return 1 if failures else 0
 
 
-def _events(client: Client, topic: Topic, start: str | None, streams: frozenset[str]) -> Iterator[Message]:
+def _events(client: Client, topic: Topic, start: str | None, wanted: Wanted) -> Iterator[Message]:
     last = client.latest(topic) if start in (None, "last") else None
-    if start == "last" and last is not None and (not streams or last.stream in streams):
+    if start == "last" and last is not None and wanted.covers(last.stream):
         yield last
     with client.tail(topic, _place(client, topic, start, last)) as messages:
-        yield from (message for message in messages if not streams or message.stream in streams)
+        yield from (message for message in messages if wanted.covers(message.stream))
 
 
 def _place(client: Client, topic: Topic, start: str | None, last: Message | None) -> int:

@@ -1,0 +1,130 @@
+"""`serve`: start the appliance, here, until it is told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from appliance import __version__
+from appliance.cli.banner import Welcome, banner
+from appliance.cli.base import verb
+from appliance.cli.desk import Desk, with_desk
+from appliance.web.listen import url_host
+
+if TYPE_CHECKING:
+    from appliance.app import Started
+
+__all__ = ["commands", "reachable", "welcome_lines"]
+
+
+@verb(
+    "serve",
+    examples=[
+        "appliance serve                               on this machine, data in ./data",
+        "appliance serve --listen lan:8420             for the whole network",
+        "appliance serve --data /srv/appliance --port 0",
+        "appliance serve --test-mode --port 8080       for test suites: private data, no token needed",
+    ],
+)
+@click.option("--dev", help="for writing plugins: reload when the configuration is saved", is_flag=True, default=None)
+@click.option("--port", metavar="N", help="listen on this port; 0: any free one")
+@click.option("--listen", metavar="WHERE", help="loopback:8420, lan:8420, or an address and a port")
+@click.option("--data-dir", metavar="DIR", help="the same as --data")
+@click.option("--db-url", metavar="URL", help="sqlite://FILE: the log's file in the data folder")
+@click.option("--test-mode", help="for test suites: private temporary data, relaxed tokens", is_flag=True, default=None)
+@click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error")
+@click.option("--log-format", metavar="FORM", help="text or json")
+@click.option("--accept-loss", help="start although acknowledged events are missing", is_flag=True, default=None)
+@with_desk
+def serve(
+    desk: Desk,
+    dev: bool | None,
+    port: str | None,
+    listen: str | None,
+    data_dir: str | None,
+    db_url: str | None,
+    test_mode: bool | None,
+    log_level: str | None,
+    log_format: str | None,
+    accept_loss: bool | None,
+) -> int:
+    """Start the appliance. Ctrl-C or SIGTERM ends it, SIGHUP reloads the configuration.
+
+    Without --data the data folder is ./data, or what the configuration says. --token replaces the token of namespace
+    default. Once it accepts connections it prints `Listening on :PORT` on stdout.
+    """
+    from appliance.app import run
+    from appliance.cli.local import loaded
+
+    flags = {
+        "data": data_dir or desk.options.data or None,
+        "token": desk.options.token or None,
+        "dev": dev,
+        "port": port,
+        "listen": listen,
+        "db_url": db_url,
+        "test_mode": test_mode,
+        "telemetry.level": log_level,
+        "telemetry.log": log_format,
+        "accept_loss": accept_loss,
+    }
+    return run(loaded(desk.options, desk.environ, flags), lambda started: welcome_lines(started, desk))
+
+
+def welcome_lines(started: Started, desk: Desk) -> Iterator[str]:
+    """What is printed when it is ready: everything for an eye, only the token of a test server for a pipe."""
+    if not desk.on_terminal:
+        if started.test_mode:
+            yield "DEFAULT NAMESPACE TOKEN:"
+            yield started.owner_token
+        return
+    urls = reachable(started.urls, lan_addresses())
+    welcome = Welcome(
+        name=started.name,
+        version=__version__,
+        urls=urls,
+        data=_short(started.data),
+        token=started.owner_token if started.test_mode else "",
+        warnings=tuple(_warnings(started, len(urls) > 1)),
+    )
+    yield from banner(welcome, desk.paint, code=desk.width >= 60).split("\n")
+
+
+def reachable(urls: Sequence[str], lan: Sequence[str]) -> tuple[str, ...]:
+    """Addresses that people can type: the local one first, then those of the network.
+
+    Args:
+        lan: addresses of this machine, for where we listen on all of them.
+    """
+    local, network = [], []
+    for url in map(urlsplit, urls):
+        host = ip_address(url.hostname or "")
+        if host.is_unspecified:
+            local.append(f"{url.scheme}://127.0.0.1:{url.port}")
+            network += [f"{url.scheme}://{url_host(found)}:{url.port}" for found in lan]
+        else:
+            (local if host.is_loopback else network).append(url.geturl())
+    return tuple(dict.fromkeys([*local[:1], *network]))
+
+
+def _warnings(started: Started, open_to_network: bool) -> Iterator[str]:
+    if started.test_mode:
+        yield "test mode: whoever reaches it may read and write, and nothing is kept"
+    elif open_to_network and started.urls[0].startswith("http:"):
+        yield 'the network can read along; tls = "auto" in the configuration encrypts'
+
+
+def _short(path: Path) -> str:
+    """A path as people would type it here."""
+    try:
+        return f"./{path.absolute().relative_to(Path.cwd())}"
+    except ValueError:
+        return str(path)
+
+
+commands = {"serve": serve}
