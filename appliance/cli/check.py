@@ -1,4 +1,4 @@
-"""`check`: is everything in order, before something breaks? Fit for cron: quiet when all is well, exit code 1 if not."""
+"""`check`: is everything in order, before something breaks? Fit for cron: exit code 1 if not."""
 
 from __future__ import annotations
 
@@ -108,14 +108,12 @@ def _plugins(desk: Desk) -> Finding:
 def _port(desk: Desk, pid: int | None) -> Finding:
     from appliance.web.listen import listen
 
-    settings = desk.config.settings
-    places = ", ".join(settings.listen)
     if pid is not None:
-        return Finding("port", "ok", f"{places} is ours, process {pid}")
-    for spec in settings.listen:
+        return Finding("port", "ok", f"{desk.server.url} is ours, process {pid}")
+    for spec in desk.config.settings.listen:
         for sock in listen(spec):
             sock.close()
-    return Finding("port", "ok", f"{places} is free")
+    return Finding("port", "ok", f"{', '.join(desk.config.settings.listen)} is free")
 
 
 def _disk(desk: Desk) -> Finding:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from appliance import __version__
-from appliance.cli.banner import Welcome, banner
+from appliance.cli.banner import Welcome, banner, lan_addresses
 from appliance.cli.base import verb
 from appliance.cli.desk import Desk, with_desk
 from appliance.web.listen import url_host
