@@ -26,8 +26,9 @@ def append(stream: str = f"bench-{{rand:{STREAMS}}}") -> str:
 
 
 def batch(count: int) -> str:
-    """One `stream.writeMany` of `count` events to one stream."""
-    return f'["stream.writeMany","bench-{{rand:{STREAMS}}}",[{",".join([_MESSAGE] * count)}]]'
+    """One `stream.writeMany` of `count` events, each to any stream."""
+    message = f'{{"stream":"bench-{{rand:{STREAMS}}}","type":"Measured","data":{DATA}}}'
+    return f'["stream.writeMany",[{",".join([message] * count)}]]'
 
 
 def read_stream(streams: int, positions: int) -> str:

@@ -133,7 +133,7 @@ def _guarded(client: Callable[..., None], caller: Caller, ledger: Ledger, *rest:
     except Refused as refused:
         ledger.surprises.append(f"{client.__name__}: {refused}")
     except (OSError, http.client.HTTPException, ValueError):
-        caller.close()  # killed while we waited, or in the middle of an answer
+        return  # killed while we waited, or in the middle of an answer
 
 
 def plain(caller: Caller, ledger: Ledger, stubborn: dict[int, Mark], me: int, numbers: Any) -> None:
@@ -193,7 +193,6 @@ class Auditor:
         self._from = self._first_unused()
 
     def reopen(self, caller: Caller) -> None:
-        self._caller.close()
         self._caller = caller
 
     def audit(self, ledger: Ledger, findings: Findings) -> None:
@@ -213,7 +212,8 @@ class Auditor:
         mark = data.get("mark", f"not ours: {id}")
         if global_position != self._from:
             findings.complaints.append(f"global position {self._from} is missing, next is {global_position}")
-        expected = self._next_position.get(stream, 0)
+        ours = "mark" in data  # others, such as the host's samples, may have begun before we looked
+        expected = self._next_position.get(stream, 0 if ours else position)
         if position != expected:
             findings.complaints.append(f"{stream}: position {position} in the place of {expected}")
         if mark in self._where or id in self._ids:
@@ -221,7 +221,7 @@ class Auditor:
         self._from = global_position + 1
         self._next_position[stream] = position + 1
         self._ids.add(id)
-        if "mark" in data:
+        if ours:
             self._where[mark] = Acknowledged(stream, position, global_position)
 
     def _new(self) -> list[list[Any]]:

@@ -48,11 +48,11 @@ class Call:
     @functools.cached_property
     def path(self) -> str:
         found = _FILE.match(self.text)
-        return found["path"] if found else ""
+        return _bytes(found["path"]).decode(errors="replace") if found else ""
 
     @functools.cached_property
     def data(self) -> bytes:
-        return b"".join(bytes.fromhex(part.replace("\\x", "")) for part in _STRING.findall(self.text))
+        return b"".join(_bytes(part) for part in _STRING.findall(self.text))
 
     @property
     def on_socket(self) -> bool:
@@ -90,6 +90,11 @@ def parse(lines: Iterable[str]) -> Iterator[Call]:
         else:
             _finish(call, number)
         yield call
+
+
+def _bytes(hexed: str) -> bytes:
+    """`-xx` prints strings, and the names of files, in hexadecimal."""
+    return bytes.fromhex(hexed.replace("\\x", ""))
 
 
 def _finish(call: Call, number: int) -> None:
@@ -148,7 +153,7 @@ def trace(folder: Path, *, writes: int, writers: int = 4, victim: Victim | None 
     needles: dict[int, bytes] = {}
     with victim:
         victim.start()
-        listener = _listen(victim)
+        victim.caller().subscribe("/subscribe?all=true")  # what it is told is judged too
         threads = [
             threading.Thread(target=_write, args=(victim.caller(), n, writes // writers, needles))
             for n in range(writers)
@@ -157,7 +162,6 @@ def trace(folder: Path, *, writes: int, writers: int = 4, victim: Victim | None 
             thread.start()
         for thread in threads:
             thread.join()
-        listener.close()
         victim.stop()
     with record.open() as lines:
         return judge(parse(lines), needles)
@@ -175,13 +179,6 @@ def _write(caller: Caller, writer: int, count: int, needles: dict[int, bytes]) -
         message = {"type": "Traced", "data": {"needle": needle}}
         answer = caller.call("stream.write", f"traced-{writer}", message)
         needles[answer["globalPosition"]] = needle.encode()
-
-
-def _listen(victim: Victim) -> Caller:
-    """A subscriber of everything: what it is told is judged too."""
-    listener = victim.caller()
-    listener.subscribe("/subscribe?all=true")
-    return listener
 
 
 def fail_a_sync(folder: Path, *, after: int) -> tuple[list[int], int]:

@@ -37,6 +37,7 @@ class Caller:
 
     def __init__(self, port: int, token: str, timeout: float = 30.0) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+        self._stream: http.client.HTTPResponse | None = None
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     def call(self, *request: Any, headers: dict[str, str] | None = None) -> Any:
@@ -48,17 +49,18 @@ class Caller:
             raise Refused(response.status, answer)
         return answer
 
-    def subscribe(self, path: str) -> http.client.HTTPResponse:
-        """Open an event stream; returns once the subscription stands. The connection is its own from then on."""
+    def subscribe(self, path: str) -> None:
+        """Open an event stream; returns once the subscription stands. The connection has no other use from then on."""
         self._connection.request("GET", path, headers=self._headers)
-        response = self._connection.getresponse()
-        if response.status != 200:
-            raise Refused(response.status, response.read())
-        while b"ready" not in response.readline():
+        self._stream = self._connection.getresponse()
+        if self._stream.status != 200:
+            raise Refused(self._stream.status, self._stream.read())
+        while b"ready" not in self._stream.readline():
             pass
-        return response
 
     def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
         self._connection.close()
 
 
@@ -81,6 +83,7 @@ class Victim:
     port: int = 0
     token: str = ""
     process: subprocess.Popen[bytes] | None = None
+    callers: list[Caller] = field(default_factory=list)
 
     @property
     def log(self) -> Path:
@@ -96,7 +99,8 @@ class Victim:
         return int(children[0])
 
     def launch(self) -> None:
-        """Start the process; do not wait until it is ready."""
+        """Start the process; do not wait until it is ready. Callers of an earlier one are closed."""
+        self._close_callers()
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [*self.wrapper, *self.program, "serve", "--data", str(self.folder), "--port", "0", *self.arguments]
         with contextlib.ExitStack() as stack:
@@ -120,7 +124,9 @@ class Victim:
         return taken
 
     def caller(self, timeout: float = 30.0) -> Caller:
-        return Caller(self.port, self.token, timeout)
+        """A connection of its own, closed with the victim at the latest."""
+        self.callers.append(Caller(self.port, self.token, timeout))
+        return self.callers[-1]
 
     def kill(self) -> None:
         """As a power cut would end it, as far as a process can be."""
@@ -150,6 +156,11 @@ class Victim:
                 self.stop()
             if self.process.stdout is not None:
                 self.process.stdout.close()
+        self._close_callers()
+
+    def _close_callers(self) -> None:
+        while self.callers:
+            self.callers.pop().close()
 
     def wait(self) -> int:
         """Until it has ended, killed if it will not. Returns the exit code."""

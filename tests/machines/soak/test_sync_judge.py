@@ -14,12 +14,13 @@ def hexed(data: bytes) -> str:
     return "".join(f"\\x{byte:02x}" for byte in data)
 
 
-WRITE = f'10 pwrite64(5</d/log.db-wal>, "{hexed(b"page needle-0-3- page")}", 21, 32) = 21'
-SYNC = "10 fdatasync(5</d/log.db-wal>) = 0"
-COUNT = f'10 pwrite64(6</d/log.mark>, "{hexed(Mark(3, 7, 1).encode())}", 4096, 0) = 4096'
-SEAL = "10 fdatasync(6</d/log.mark>) = 0"
+LOG, MARK, PEER = hexed(b"/d/log.db-wal"), hexed(b"/d/log.mark"), hexed(b"socket:[88]")
 ANSWER = b'HTTP/1.1 200 OK\r\n\r\n{"position":0,"globalPosition":7}'
-TELL = f'11 sendto(9<socket:[88]>, "{hexed(ANSWER)}", 40, 0) = 40'
+WRITE = f'10 pwrite64(5<{LOG}>, "{hexed(b"page needle-0-3- page")}", 21, 32) = 21'
+SYNC = f"10 fdatasync(5<{LOG}>) = 0"
+COUNT = f'10 pwrite64(6<{MARK}>, "{hexed(Mark(3, 7, 1).encode())}", 4096, 0) = 4096'
+SEAL = f"10 fdatasync(6<{MARK}>) = 0"
+TELL = f'11 sendto(9<{PEER}>, "{hexed(ANSWER)}", 40, 0) = 40'
 RIGHT = [WRITE, SYNC, COUNT, SEAL, TELL]
 
 
@@ -57,7 +58,7 @@ def test_a_mark_that_counts_less_does_not_cover_the_event():
 
 
 def test_a_sync_still_running_when_the_answer_leaves_does_not_count():
-    begun, done = "10 fdatasync(5</d/log.db-wal> <unfinished ...>", "10 <... fdatasync resumed>) = 0"
+    begun, done = SYNC.replace(") = 0", " <unfinished ...>"), "10 <... fdatasync resumed>) = 0"
 
     assert faults([WRITE, begun, done, COUNT, SEAL, TELL]) == []
     assert faults([WRITE, begun, TELL, done, COUNT, SEAL]) == ["the write-ahead file was not synced after it"]
