@@ -12,15 +12,19 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
+import structlog
 import trio
 
 from appliance.bus.audience import Audience, Audiences, Cursor
 from appliance.bus.resume import Resume
+from appliance.errors import LimitReached, Unavailable
 from appliance.model.event import Event, Query
 from appliance.model.http import Outlet
 from appliance.model.topic import Dialect, Topic
 
 __all__ = ["Bus", "Subscription"]
+
+log = structlog.get_logger("bus")
 
 SENDS = 300  # offers between two yields: about a millisecond
 PIECE = 256 * 1024  # bytes a member that is behind is sent at once
@@ -234,6 +238,10 @@ class Bus:
                 self._start_over(subscription)
                 await self._catch_up(subscription)
         except trio.BrokenResourceError:
+            self.drop(audience, cursor)
+        except (Unavailable, LimitReached) as error:  # the log cannot be read now; who comes back resumes
+            log.warning("member that was behind cut off", reason=error.code)
+            cursor.outlet.kill()
             self.drop(audience, cursor)
 
     async def _sweep(self) -> None:
