@@ -60,6 +60,7 @@ check: setup  ## the gates: format, lint, types, import contracts, docs in step
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(PY) -m pytest -p no:cacheprovider tests/contracts/test_architecture.py
+	@$(PY) packaging/reference.py --check
 
 # --- proofs --------------------------------------------------------------------------------------
 
@@ -74,6 +75,9 @@ load: setup  ## benchmarks, side by side with PostgreSQL, Valkey, Node and other
 
 soak: setup  ## the long proofs in full: kills, damage, simulation seeds
 	@$(PY) -m tests.soak $(ARGS)
+
+docs: $(VENV)/.run  ## the reference pages, generated from the tables of the code
+	@$(PY) packaging/reference.py
 
 # --- releases ------------------------------------------------------------------------------------
 
