@@ -319,7 +319,7 @@ class Connection:
         with contextlib.suppress(trio.BrokenResourceError):
             while data := await self._line.receive_some(READ_SIZE):
                 if self._parser.hold(data) > READ_SIZE:
-                    return
+                    self._line.kill()
 
     async def _upgrade(self, head: Head, request: Request) -> None:
         self._closing = True

@@ -12,13 +12,14 @@ import ssl
 from collections.abc import Callable
 
 import trio
+from trio.lowlevel import checkpoint
 
-from appliance.web.wire import Wire
+from appliance.web.wire import Remainder, Wire
 
 __all__ = ["SecureWire"]
 
 
-class SecureWire(trio.abc.Stream):
+class SecureWire(Remainder, trio.abc.Stream):
     """A `model.http.Outlet` and Trio stream over TLS.
 
     Args:
@@ -26,14 +27,13 @@ class SecureWire(trio.abc.Stream):
         behind: told after each `offer`; it must see to it that someone awaits `drained()` soon.
     """
 
-    __slots__ = ("_behind", "_lock", "_rest", "_tls", "_wire")
+    __slots__ = ("_behind", "_tls", "_wire")
 
     def __init__(self, wire: Wire, context: ssl.SSLContext, *, behind: Callable[[SecureWire], object]) -> None:
+        super().__init__()
         self._wire = wire
         self._behind = behind
         self._tls = trio.SSLStream(wire, context, server_side=True, https_compatible=True)
-        self._lock = trio.StrictFIFOLock()
-        self._rest: bytes | bytearray | memoryview = b""
 
     async def handshake(self) -> None:
         await self._tls.do_handshake()
@@ -41,7 +41,7 @@ class SecureWire(trio.abc.Stream):
     def offer(self, data: bytes) -> bool:
         if self.killed:
             raise trio.BrokenResourceError("the connection is gone")
-        if self._rest or self._lock.locked():
+        if self._busy:
             return False
         self._rest = data
         self._behind(self)
@@ -51,14 +51,13 @@ class SecureWire(trio.abc.Stream):
         await self.send_all(data)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        async with self._lock:
+        await self._lock.acquire()
+        try:
             await self._flush()
             self._rest = data
             await self._flush()
-
-    async def drained(self) -> None:
-        async with self._lock:
-            await self._flush()
+        finally:
+            self._release()
 
     async def wait_send_all_might_not_block(self) -> None:
         await self.drained()
@@ -89,7 +88,7 @@ class SecureWire(trio.abc.Stream):
 
     async def aclose(self) -> None:
         self.kill()
-        await trio.lowlevel.checkpoint()
+        await checkpoint()
 
     async def _flush(self) -> None:
         """Encrypt and send the remainder. The lock is held; half a record is none, so failing kills."""

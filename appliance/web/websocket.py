@@ -36,19 +36,31 @@ class Upgraded(trio.abc.Stream):
     Also the `Outlet` for ready frames: once a close frame is out, nothing follows it.
     """
 
-    def __init__(self, line: Line, replay: bytes, *, grace: float) -> None:
+    def __init__(self, line: Line, head: bytes, early: bytes, *, grace: float) -> None:
         self._line = line
-        self._replay = replay
+        self._head = head
+        self._early = early
+        self._accepted = trio.Event()
         self._grace = grace
         self._said_goodbye = False
-        self.connection: WebSocketConnection | None = None
+        self._connection: WebSocketConnection | None = None
+
+    def accepted(self, connection: WebSocketConnection) -> None:
+        """The handshake is done."""
+        self._connection = connection
+        self._accepted.set()
 
     # -- for the library --------------------------------------------------------------------
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        if self._replay:
-            data, self._replay = self._replay, b""
+        if self._head:
+            data, self._head = self._head, b""
             await trio.lowlevel.checkpoint()
+            return data
+        # Frames that arrive before the library has accepted would lie in its buffer until more came.
+        await self._accepted.wait()
+        if self._early:
+            data, self._early = self._early, b""
             return data
         return await self._line.receive_some(max_bytes)
 
@@ -63,7 +75,7 @@ class Upgraded(trio.abc.Stream):
         await self._line.drained()
 
     async def aclose(self) -> None:
-        reason = self.connection.closed if self.connection is not None else None
+        reason = self._connection.closed if self._connection is not None else None
         if reason is not None and reason.code not in _SILENT and not self._said_goodbye:
             self._said_goodbye = True
             with trio.move_on_after(self._grace, shield=True):
@@ -167,7 +179,7 @@ async def serve(
     limits = shared.limits
     limit = limits.ws_message if route.message_limit is None else route.message_limit
     subprotocol = choose_subprotocol(head, route.subprotocols)
-    stream = Upgraded(line, canonical_head(head, subprotocol) + early, grace=limits.goodbye)
+    stream = Upgraded(line, canonical_head(head, subprotocol), early, grace=limits.goodbye)
     async with trio.open_nursery() as reader:  # the library's reader lives here, during the goodbye too
         try:
             try:
@@ -176,7 +188,7 @@ async def serve(
                     connection = await proposal.accept(subprotocol=subprotocol)
             except ConnectionClosed as closed:
                 raise trio.BrokenResourceError("the peer left during the upgrade") from closed
-            stream.connection = connection
+            stream.accepted(connection)
             socket = LiveSocket(request, stream, connection, route=route, limit=limit, grace=limits.goodbye)
             opened(socket)
             shared.meter.sockets += 1

@@ -13,18 +13,68 @@ Trio's own socket has no public non-blocking send, hence the plain one with `wai
 from __future__ import annotations
 
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import trio
 from trio.lowlevel import checkpoint, notify_closing, wait_readable, wait_writable
 
-__all__ = ["READ_SIZE", "Wire"]
+__all__ = ["READ_SIZE", "Remainder", "Wire"]
 
 READ_SIZE = 64 * 1024  # bytes taken from the kernel at once
 LINGER = 1024 * 1024  # bytes read and dropped while a peer is told that we are done
 
 
-class Wire(trio.abc.HalfCloseableStream):
+class Remainder(ABC):
+    """The sending discipline of a line: one lock, and what is still unsent.
+
+    A subclass says how the remainder is sent (`_flush`, with the lock held).
+    """
+
+    __slots__ = ("_emptied", "_lock", "_rest")
+
+    def __init__(self) -> None:
+        self._lock = trio.StrictFIFOLock()
+        self._rest: bytes | bytearray | memoryview = b""
+        self._emptied: trio.Event | None = None  # made when someone waits in `drained`
+
+    @property
+    @abstractmethod
+    def killed(self) -> bool: ...
+
+    @abstractmethod
+    async def _flush(self) -> None:
+        """Send the remainder."""
+
+    async def drained(self) -> None:
+        if not self._busy:
+            await checkpoint()
+        while self._busy:
+            if self._lock.locked():  # whoever sends now sends the remainder too; to queue would make us a sender
+                if self._emptied is None:
+                    self._emptied = trio.Event()
+                await self._emptied.wait()
+            else:
+                self._lock.acquire_nowait()
+                try:
+                    await self._flush()
+                finally:
+                    self._release()
+        if self.killed:
+            raise trio.BrokenResourceError("the connection is gone")
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._rest) or self._lock.locked()
+
+    def _release(self) -> None:
+        self._lock.release()
+        if self._emptied is not None and not self._lock.locked():
+            self._emptied.set()
+            self._emptied = None
+
+
+class Wire(Remainder, trio.abc.HalfCloseableStream):
     """A socket as `model.http.Outlet` and as Trio stream.
 
     Everything a lost or killed connection does to a caller is `trio.BrokenResourceError`.
@@ -36,24 +86,23 @@ class Wire(trio.abc.HalfCloseableStream):
             `drained()` soon (the front starts a task: only then does a peer cost one).
     """
 
-    __slots__ = ("_behind", "_deadline", "_lock", "_rest", "socket")
+    __slots__ = ("_behind", "_deadline", "socket")
 
     def __init__(
         self, sock: socket.socket, *, write_deadline: float = 20.0, behind: Callable[[Wire], object] | None = None
     ) -> None:
+        super().__init__()
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = sock
         self._deadline = write_deadline
         self._behind = behind
-        self._lock = trio.StrictFIFOLock()
-        self._rest: bytes | memoryview = b""
 
     # -- sending without waiting ------------------------------------------------------------
 
     def offer(self, data: bytes) -> bool:
-        if self._rest or self._lock.locked():
+        if self._busy:
             return False
         sent = self._send(data)
         if sent < len(data):
@@ -69,7 +118,7 @@ class Wire(trio.abc.HalfCloseableStream):
 
         For callers whose next step waits anyway: the yield would be a fifth of a small request.
         """
-        if self._rest or self._lock.locked():
+        if self._busy:
             await self.send_all(data)
         else:
             sent = self._send(data)
@@ -82,25 +131,20 @@ class Wire(trio.abc.HalfCloseableStream):
         try:
             await self._flush()
         except BaseException:
-            self._lock.release()
+            self._release()
             raise
         await self._finish(memoryview(data))
-
-    async def drained(self) -> None:
-        async with self._lock:
-            await self._flush()
 
     async def wait_send_all_might_not_block(self) -> None:
         await self.drained()
 
     async def send_eof(self) -> None:
         """Say that nothing more will come from us."""
-        async with self._lock:
-            await self._flush()
-            try:
-                self.socket.shutdown(socket.SHUT_WR)
-            except OSError as error:
-                raise trio.BrokenResourceError("the connection is gone") from error
+        await self.drained()
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise trio.BrokenResourceError("the connection is gone") from error
 
     # -- receiving --------------------------------------------------------------------------
 
@@ -150,7 +194,7 @@ class Wire(trio.abc.HalfCloseableStream):
 
     # -- inside -----------------------------------------------------------------------------
 
-    def _send(self, data: bytes | memoryview) -> int:
+    def _send(self, data: bytes | bytearray | memoryview) -> int:
         """How many bytes the socket took; 0: none for now."""
         try:
             return self.socket.send(data)
@@ -169,7 +213,7 @@ class Wire(trio.abc.HalfCloseableStream):
             self.kill()
             raise
         finally:
-            self._lock.release()
+            self._release()
 
     async def _flush(self) -> None:
         """Send the remainder. The lock is held."""

@@ -26,7 +26,9 @@ def refusal(raw: bytes) -> tuple[int, str]:
 
 
 def test_head_of_a_plain_request_is_read_as_it_stands():
-    read = parse_head(head("POST /a%20b/%C3%A4?x=1&y=%20 HTTP/1.1", "X-One:  1 ", "x-one: 2", "Content-Length: 7"), LIMITS)
+    read = parse_head(
+        head("POST /a%20b/%C3%A4?x=1&y=%20 HTTP/1.1", "X-One:  1 ", "x-one: 2", "Content-Length: 7"), LIMITS
+    )
 
     assert (read.method, read.path, read.query) == ("POST", "/a b/ä", "x=1&y=%20")
     assert read.headers == {"host": "a", "x-one": "1, 2", "content-length": "7"}
@@ -165,9 +167,39 @@ def test_beginning_that_can_become_no_head_is_refused_at_once(data: bytes):
 
 
 PIECES = st.sampled_from(
-    [b"GET", b"POST", b"get", b" ", b"  ", b"/", b"/a?b", b"*", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"\r\n", b"\n", b"\r"]
-    + [b"Host: a\r\n", b"Host: b\r\n", b"host:a\r\n", b"Content-Length: 3\r\n", b"Content-Length: 03\r\n", b"X: \ta\t \r\n"]
-    + [b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: gzip\r\n", b"Connection: close\r\n", b" fold\r\n", b":", b"\x00", b"\xff"]
+    [
+        b"GET",
+        b"POST",
+        b"get",
+        b" ",
+        b"  ",
+        b"/",
+        b"/a?b",
+        b"*",
+        b"HTTP/1.1",
+        b"HTTP/1.0",
+        b"HTTP/2.0",
+        b"\r\n",
+        b"\n",
+        b"\r",
+    ]
+    + [
+        b"Host: a\r\n",
+        b"Host: b\r\n",
+        b"host:a\r\n",
+        b"Content-Length: 3\r\n",
+        b"Content-Length: 03\r\n",
+        b"X: \ta\t \r\n",
+    ]
+    + [
+        b"Transfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: gzip\r\n",
+        b"Connection: close\r\n",
+        b" fold\r\n",
+        b":",
+        b"\x00",
+        b"\xff",
+    ]
 )
 LIKELY = st.sampled_from([b"GET / HTTP/1.1\r\nHost: a\r\n", b"POST /x HTTP/1.1\r\nHost: a\r\n", b"GET / HTTP/1.0\r\n"])
 

@@ -153,7 +153,9 @@ def test_chunks_that_others_might_read_differently_are_refused(body: bytes):
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(st.binary(min_size=1, max_size=20), max_size=5),
-    st.lists(st.tuples(st.integers(0, 120), st.sampled_from([b"\r", b"\n", b"0", b"a", b";", b" ", b"\x00"])), max_size=2),
+    st.lists(
+        st.tuples(st.integers(0, 120), st.sampled_from([b"\r", b"\n", b"0", b"a", b";", b" ", b"\x00"])), max_size=2
+    ),
 )
 def test_chunked_body_that_we_accept_is_the_same_to_h11(pieces: list[bytes], noise: list[tuple[int, bytes]]):
     body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"

@@ -64,7 +64,9 @@ def test_close_codes_have_a_meaning_and_can_be_sent():
     assert {code for code in Close if code in (1004, 1005, 1006, 1015)} == set()
 
 
-@pytest.mark.parametrize(("size", "head"), [(5, "8105"), (125, "817d"), (126, "817e007e"), (65536, "817f0000000000010000")])
+@pytest.mark.parametrize(
+    ("size", "head"), [(5, "8105"), (125, "817d"), (126, "817e007e"), (65536, "817f0000000000010000")]
+)
 def test_text_frame_has_the_shortest_length_form(size: int, head: str):
     assert text_frame(b"x" * size) == bytes.fromhex(head) + b"x" * size
 
@@ -135,7 +137,9 @@ def test_upgrade_of_another_method_or_version_is_refused():
 
 
 def test_library_sees_a_canonical_head_with_nothing_else_of_the_peers():
-    head = upgrade(("Sec-WebSocket-Extensions", "permessage-deflate; x"), ("Cookie", "a=b"), ("Sec-WebSocket-Protocol", "b, c"))
+    head = upgrade(
+        ("Sec-WebSocket-Extensions", "permessage-deflate; x"), ("Cookie", "a=b"), ("Sec-WebSocket-Protocol", "b, c")
+    )
 
     chosen = choose_subprotocol(head, ("c", "b"))
     seen = canonical_head(head, chosen).decode()

@@ -185,7 +185,9 @@ def stock_routes(seen: list[str]) -> list[Route]:
 
     async def rest(request: Request) -> Response:
         seen.append("rest")
-        return json_response({"name": request.params.get("name", ""), "body": request.body.decode(), "peer": request.peer})
+        return json_response(
+            {"name": request.params.get("name", ""), "body": request.body.decode(), "peer": request.peer}
+        )
 
     def broken(_: Request) -> Response:
         raise KeyError("a bug")

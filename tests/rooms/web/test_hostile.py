@@ -196,5 +196,3 @@ async def _stuck(house: object) -> None:
     """Real sockets need real moments to fill."""
     for _ in range(3000):
         await trio.lowlevel.checkpoint()
-
-
