@@ -1,6 +1,6 @@
 """The composition root: configuration in, an ordered list of services out.
 
-This is the one place where the rooms meet. Reading `_house` from top to bottom is reading what the
+This is the one place where the rooms meet. Reading `House` from top to bottom is reading what the
 appliance is; the list at its end is the order of starting, and backwards that of stopping.
 """
 
@@ -10,7 +10,7 @@ import dataclasses
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -100,15 +100,21 @@ def run(loaded: Loaded, banner: Banner = lambda _: ()) -> int:
             place = held.enter_context(hold(None if _throwaway(loaded) else settings.data))
             listeners = _listeners(settings, held)
             engine = _engine(loaded, place)
-            trio.run(partial(serve, loaded, place, engine, listeners, logs=logs, banner=banner))
+            return _live(partial(serve, loaded, place, engine, listeners, logs=logs, banner=banner))
+    finally:
+        logs.close()
+
+
+def _live(serving: Callable[[], Awaitable[None]]) -> int:
+    """The outermost border of the running process."""
+    try:
+        trio.run(serving)
     except Exception as crash:
         cause = first_cause(crash)
         if isinstance(cause, ApplianceError) and not isinstance(cause, Broken):
-            raise cause from None
+            raise cause from None  # the world's fault: one clear message, no traceback
         log.critical("crashed", exc_info=cause)
         return 1
-    finally:
-        logs.close()
     return 0
 
 
@@ -219,6 +225,8 @@ class House:
         )
         for line in banner(started):
             self._logs.announce(line)
+        if self._settings.test_mode:
+            log.warning("test mode: not for anything you want to keep", relaxed=self.identity.relaxed)
         for note in self.log.recovery.notes:
             log.warning("while opening the log", note=note)
 
