@@ -127,7 +127,7 @@ def usage_of(error: click.ClickException) -> Usage:
     where = "appliance" if not isinstance(error, click.UsageError) or error.ctx is None else error.ctx.command_path
     hint = f"see: {where} --help"
     if isinstance(error, click.NoSuchOption):
-        close = difflib.get_close_matches(error.option_name, error.possibilities or (), n=1, cutoff=0.3)
+        close = difflib.get_close_matches(error.option_name, error.possibilities or (), n=1)
         return Usage(f"{where} has no option {error.option_name}", hint=f"did you mean {close[0]}?" if close else hint)
     text = error.format_message().strip().rstrip(".")
     return Usage(text[:1].lower() + text[1:], hint=hint)

@@ -197,7 +197,7 @@ GUIDE = (
         "plugin_misdeclared",
         "A plugin declares something that cannot be.",
         "The message names the declaration; try it with `appliance plugin check FOLDER`.",
-        Exit.USAGE,
+        Exit.FAILED,
     ),
     Entry(
         "plugin_crashed",

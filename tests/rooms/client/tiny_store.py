@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +23,7 @@ class TinyStore:
     messages: list[dict[str, Any]] = field(default_factory=list)
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
     script: list[list[str]] = field(default_factory=list)  # SSE text per connection of /subscribe
+    on_subscribe: list[Callable[[], object]] = field(default_factory=list)  # done before each connection of it
     refuse: list[tuple[int, bytes]] = field(default_factory=list)  # answers given before anything else
     drop: int = 0  # requests answered by closing the connection
     offers_token: bool = False
@@ -169,6 +170,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         last = len(self.store.script) == 1
+        if self.store.on_subscribe:
+            self.store.on_subscribe.pop(0)()
         for text in self.store.script.pop(0):
             self.wfile.write(text.encode())
             self.wfile.flush()
