@@ -203,7 +203,7 @@ class MemoryEngine:
     def reader(self) -> Reader:
         return self
 
-    def backup(self, target: Path) -> None:
+    def backup(self, target: Path, *, stop: Callable[[], bool] = lambda: False) -> None:
         raise Rejected("a log in memory has nothing to back up", hint="start with a data folder")
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ will be. `tests/rooms/storage/conformance.py` is the contract in code: every eng
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,7 @@ from appliance.clock import MICROSECONDS
 from appliance.errors import ApplianceError
 from appliance.model.event import Event, Head, Imported, Namespace, Page, Query, Unit
 
-__all__ = ["KEY_LIFETIME_US", "Committed", "Engine", "Gap", "NamespaceStats", "Reader", "Recovery", "TokenRow"]
+__all__ = ["KEY_LIFETIME_US", "Committed", "Engine", "Gap", "NamespaceStats", "Proof", "Reader", "Recovery", "TokenRow"]
 
 KEY_LIFETIME_US = 24 * 3600 * MICROSECONDS  # how long an idempotency key is remembered
 
@@ -63,6 +63,17 @@ class Gap:
 
     first: int  # global positions
     last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a copy holds of one namespace, after every event in it was checked."""
+
+    namespace: str
+    messages: int
+    streams: int
+    newest: int  # highest global position ever given
+    digest: str  # sum of the digests of all stored events, 32 hex digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +155,7 @@ class Reader(Protocol):
 
 
 class Engine(Protocol):
-    """The writing half. One caller at a time, except `seal` and `reader`."""
+    """The writing half. One caller at a time, except `seal`, `reader` and `backup`."""
 
     @property
     def kind(self) -> str:
@@ -222,10 +233,16 @@ class Engine(Protocol):
 
     def reader(self) -> Reader: ...
 
-    def backup(self, target: Path) -> None:
-        """A consistent copy into the existing, empty directory `target`, while writing goes on.
+    def backup(self, target: Path, *, stop: Callable[[], bool] = lambda: False) -> None:
+        """A consistent copy into the existing, empty directory `target`, in any thread, while writing goes on.
 
         Synced (the directory too) and ready for `open` of the same engine.
+
+        Args:
+            stop: asked now and then; True gives up.
+
+        Raises:
+            Unavailable: given up, or the disk is full; nothing is left behind.
         """
         ...
 

@@ -1,5 +1,6 @@
 """The log in one SQLite file: WAL, `synchronous=FULL`, one writing connection, many `query_only` readers."""
 
 from appliance.storage.sqlite.engine import SqliteEngine
+from appliance.storage.sqlite.proof import prove
 
-__all__ = ["SqliteEngine"]
+__all__ = ["SqliteEngine", "prove"]

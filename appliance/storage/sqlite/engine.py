@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from appliance.model.event import Event, Imported, Namespace, Query, Unit
 from appliance.storage.digest import MODULUS, sum_text
 from appliance.storage.ports import KEY_LIFETIME_US, Committed, Recovery, TokenRow
 from appliance.storage.sqlite.batch import KEY_BITS, Batch, Row
+from appliance.storage.sqlite.copying import copy
 from appliance.storage.sqlite.mark import Mark, MarkFile
 from appliance.storage.sqlite.reader import MASK, SqliteReader, read_events
 from appliance.storage.sqlite.recover import connect, migrate, read_ledger, recover
@@ -142,18 +143,11 @@ class SqliteEngine:
             db = connect(self._path, vfs=self._vfs, durable=True, reading=True)
             return SqliteReader(db, self._path)
 
-    def backup(self, target: Path) -> None:
+    def backup(self, target: Path, *, stop: Callable[[], bool] = lambda: False) -> None:
         with explained(self._path):
-            copy = apsw.Connection(str(target))
             source = connect(self._path, vfs=self._vfs, durable=True, reading=True)
-            try:
-                with copy.backup("main", source, "main") as work:
-                    while not work.done:
-                        work.step(256)
-                copy.execute("PRAGMA journal_mode = DELETE")
-            finally:
-                copy.close()
-                source.close()
+            with contextlib.closing(source):
+                copy(source, target / self._path.name, stop=stop)
 
     def close(self) -> None:
         with contextlib.suppress(apsw.Error, ApplianceError):  # all of it is only to make the next start quicker

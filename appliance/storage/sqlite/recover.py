@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,10 +15,13 @@ from appliance.model.event import Event
 from appliance.storage.digest import MODULUS, digest_of, number_of
 from appliance.storage.ports import Recovery
 from appliance.storage.sqlite.batch import KEY_BITS
+from appliance.storage.sqlite.copying import copy
 from appliance.storage.sqlite.mark import Mark, MarkFile
-from appliance.storage.sqlite.sql import SQL, one
+from appliance.storage.sqlite.sql import SQL, one, script
 
-__all__ = ["SCHEMA_VERSION", "connect", "migrate", "read_ledger", "recover", "verify"]
+__all__ = ["SCHEMA_VERSION", "connect", "migrate", "read_ledger", "recover", "schema_of", "verify"]
+
+BREATH = 256  # events checked in one go: about a millisecond
 
 APPLICATION_ID = 0x41505031  # "APP1", so that nobody takes another program's file for ours
 
@@ -32,19 +36,38 @@ SCHEMA_VERSION = _MIGRATIONS[-1][0]
 def connect(path: Path, *, vfs: str = "", durable: bool, reading: bool = False) -> apsw.Connection:
     """A connection with our settings. Only the writing one ever checkpoints."""
     db = apsw.Connection(str(path), vfs=vfs or None)
-    db.execute(SQL["pragmas"])
+    script(db, SQL["pragmas"])
     if reading:
         db.wal_autocheckpoint(0)
-        db.execute("PRAGMA query_only = ON; PRAGMA cache_size = -8000")
+        script(db, "PRAGMA query_only = ON; PRAGMA cache_size = -8000")
     else:
-        db.execute("PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -32000")
-        db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+        script(db, "PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -32000")
+        script(db, f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
     return db
 
 
 def migrate(db: apsw.Connection, path: Path) -> None:
     """Bring the schema forward, one transaction a step, after a copy of the file was put aside."""
-    version, owner = db.pragma("user_version"), db.pragma("application_id")
+    version = schema_of(db, path)
+    if 0 < version < SCHEMA_VERSION:
+        aside = path.with_name(f"{path.name}.before-schema-{SCHEMA_VERSION}")
+        if not aside.exists():  # else a migration was cut short: the first copy is the one to keep
+            copy(db, aside)
+    for number, statements in _MIGRATIONS:
+        if number > version:
+            with db:
+                script(db, statements)
+                script(db, f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}")
+
+
+def schema_of(db: apsw.Connection, path: Path) -> int:
+    """Version of the schema; 0: an empty file.
+
+    Raises:
+        ConfigError: the file is another program's, or a newer one's.
+    """
+    version: int = db.pragma("user_version")
+    owner = db.pragma("application_id")
     if owner not in (0, APPLICATION_ID) or (version and owner != APPLICATION_ID):
         raise ConfigError(f"{path} is not a log of this program", hint="choose another data folder")
     if version > SCHEMA_VERSION:
@@ -52,13 +75,7 @@ def migrate(db: apsw.Connection, path: Path) -> None:
             f"{path} has schema {version}; appliance {__version__} knows up to {SCHEMA_VERSION}",
             hint="run the newer program, or restore a backup made by this one",
         )
-    if 0 < version < SCHEMA_VERSION:
-        db.execute("VACUUM INTO ?", (str(path.with_name(f"{path.name}.before-schema-{SCHEMA_VERSION}")),))
-    for number, script in _MIGRATIONS:
-        if number > version:
-            with db:
-                db.execute(script)
-                db.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}")
+    return version
 
 
 def read_ledger(db: apsw.Connection) -> Mark:
@@ -111,8 +128,17 @@ def _skip_lost(db: apsw.Connection, lost: int) -> None:
         db.execute("UPDATE namespaces SET newest = newest + ?", (lost,))
 
 
-def verify(db: apsw.Connection, namespace: int, *, since_checkpoint: bool = False) -> int:
+def verify(
+    db: apsw.Connection,
+    namespace: int,
+    *,
+    since_checkpoint: bool = False,
+    breathe: Callable[[], None] = lambda: None,
+) -> int:
     """Check every digest, and that their sum is what was written. Returns how many events were looked at.
+
+    Args:
+        breathe: called every few hundred events, so that a check beside a busy loop may give way.
 
     Raises:
         Corrupt: an event differs from what was written, or is missing.
@@ -145,6 +171,8 @@ def verify(db: apsw.Connection, namespace: int, *, since_checkpoint: bool = Fals
             )
         total += number_of(digest)
         count += 1
+        if count % BREATH == 0:
+            breathe()
     if (total + int(removed, 16) - int(written, 16)) % MODULUS:
         raise Corrupt(f"events of namespace {namespace} are missing", hint="restore the last proven backup")
     return count

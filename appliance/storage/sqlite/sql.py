@@ -10,7 +10,7 @@ import apsw
 
 from appliance.errors import Corrupt
 
-__all__ = ["SQL", "inserts", "one"]
+__all__ = ["SQL", "inserts", "one", "script"]
 
 SIZES = (64, 16, 4, 1)  # rows per INSERT
 
@@ -32,6 +32,11 @@ def inserts(name: str, width: int) -> dict[int, str]:
     """
     row = f"({', '.join('?' * width)})"
     return {size: SQL[name].format(rows=", ".join([row] * size)) for size in SIZES}
+
+
+def script(db: apsw.Connection, sql: str) -> None:
+    """Execute every statement. `execute` alone stops at the first one that returns a row, as a PRAGMA may."""
+    db.execute(sql).fetchall()
 
 
 def one(db: apsw.Connection, sql: str, bindings: tuple[Any, ...] | dict[str, Any] = ()) -> tuple[Any, ...]:

@@ -139,3 +139,10 @@ SELECT EXISTS (SELECT 1 FROM events WHERE key = :key)
   OR EXISTS (SELECT 1 FROM events WHERE id = :id AND key >> 43 = :namespace)
   OR EXISTS (SELECT 1 FROM events e JOIN streams s ON s.key = e.stream
              WHERE s.namespace = :namespace AND s.name = :stream AND e.position = :position);
+
+-- name: counts
+SELECT key, id, newest, messages FROM namespaces ORDER BY id;
+
+-- name: counted
+SELECT (SELECT count(*) FROM streams WHERE namespace = :key),
+  (SELECT coalesce(sum(messages), 0) FROM categories WHERE namespace = :key);

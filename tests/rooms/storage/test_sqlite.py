@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 
+from appliance.errors import Corrupt, NotFound, Unavailable
 from appliance.storage.ports import Engine
-from appliance.storage.sqlite import SqliteEngine
+from appliance.storage.sqlite import SqliteEngine, prove
+from appliance.storage.sqlite.recover import connect
 from tests.rooms.storage.conformance import PersistentConformance
+from tests.rooms.storage.store import NOON, Store
 
 
 class TestSqliteEngine(PersistentConformance):
@@ -32,3 +37,94 @@ class TestSqliteEngine(PersistentConformance):
             return opened[-1]
 
         return again
+
+
+def test_connections_have_all_their_settings(tmp_path):
+    SqliteEngine.open(tmp_path).close()
+
+    with closing(connect(tmp_path / "log.db", durable=True)) as writer:
+        writing = {
+            name: writer.pragma(name) for name in ("journal_mode", "synchronous", "cache_size", "trusted_schema")
+        }
+        limit = writer.pragma("journal_size_limit")
+    with closing(connect(tmp_path / "log.db", durable=True, reading=True)) as reader:
+        reading = {name: reader.pragma(name) for name in ("query_only", "cache_size", "trusted_schema")}
+
+    assert writing == {"journal_mode": "wal", "synchronous": 2, "cache_size": -32000, "trusted_schema": 0}
+    assert limit == 64 * 1024 * 1024
+    assert reading == {"query_only": 1, "cache_size": -8000, "trusted_schema": 0}
+
+
+def test_backup_is_one_state_of_a_log_that_is_written_meanwhile(tmp_path):
+    (tmp_path / "log").mkdir()
+    (tmp_path / "copy").mkdir()
+    with closing(SqliteEngine.open(tmp_path / "log")) as engine:
+        store = Store(engine)
+        before = [store.put("a-1", data=f'"{"x" * 4000}"') for _ in range(50)]
+
+        def write_on() -> bool:
+            store.put("a-2")
+            return False
+
+        engine.backup(tmp_path / "copy", stop=write_on)
+
+    with closing(SqliteEngine.open(tmp_path / "copy")) as copied:
+        assert Store(copied).events() == before
+        assert copied.recovery.lost == 0
+
+
+def test_backup_that_is_given_up_leaves_nothing_behind(tmp_path):
+    (tmp_path / "copy").mkdir()
+    with closing(SqliteEngine.open(tmp_path)) as engine:
+        Store(engine).put("a-1")
+
+        with pytest.raises(Unavailable):
+            engine.backup(tmp_path / "copy", stop=lambda: True)
+
+    assert list((tmp_path / "copy").iterdir()) == []
+
+
+def test_proof_counts_what_is_there_and_changes_nothing(tmp_path):
+    with closing(SqliteEngine.open(tmp_path)) as engine:
+        store = Store(engine)
+        for name in ("a-1", "a-2", "old-1"):
+            store.put(name)
+        engine.retain(store.key, "old", NOON + 1, 10)
+        Store(engine, "other")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+
+    default, other = prove(tmp_path)
+
+    assert (default.namespace, default.messages, default.streams, default.newest) == ("default", 2, 3, 3)
+    assert (other.namespace, other.messages, other.digest) == ("other", 0, "0" * 32)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE events SET data = '{\"a\":2}' WHERE position = 1",
+        "DELETE FROM events WHERE position = 1",
+        "UPDATE events SET position = 7 WHERE position = 1",
+        "UPDATE events SET time = 'soon' WHERE position = 1",
+        "UPDATE namespaces SET messages = messages + 1",
+        "UPDATE namespaces SET written = 'nonsense'",
+        "UPDATE categories SET messages = messages - 1",
+    ],
+)
+def test_proof_notices_what_was_changed_behind_our_back(tmp_path, damage):
+    with closing(SqliteEngine.open(tmp_path)) as engine:
+        store = Store(engine)
+        for _ in range(3):
+            store.put("a-1", data='{"a":1}')
+    with closing(apsw.Connection(str(tmp_path / "log.db"))) as db:
+        db.execute(damage)
+        db.pragma("journal_mode", "DELETE")
+
+    with pytest.raises(Corrupt):
+        prove(tmp_path)
+
+
+def test_proof_of_an_empty_folder_is_not_found(tmp_path):
+    with pytest.raises(NotFound):
+        prove(tmp_path)
