@@ -78,6 +78,7 @@ class Started:
     data: Path
     test_mode: bool
     owner_token: str
+    link: str = ""  # opens as admin, once; empty: the auth room has none to give
 
 
 Banner = Callable[[Started], Iterable[str]]

@@ -89,6 +89,7 @@ def welcome_lines(started: Started, desk: Desk) -> Iterator[str]:
         version=__version__,
         urls=urls,
         data=_short(started.data),
+        link=started.link,
         token=started.owner_token if started.test_mode else "",
         warnings=tuple(_warnings(started, len(urls) > 1)),
     )

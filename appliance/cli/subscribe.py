@@ -63,6 +63,10 @@ def subscribe(ctx: click.Context, desk: Desk, topics: Sequence[str], start: str 
     command: list[str] = ctx.meta.get("command", [])
     topic, wanted = topic_of(topics)
     failures = 0
+    if desk.on_terminal and not command:
+        desk.note(
+            desk.err_paint(f"watching {', '.join(topics) or 'everything'} on {desk.server.url}; Ctrl-C ends", "dim")
+        )
     with desk.client() as client:
         for message in _limited(_events(client, topic, start, wanted), count):
             if not command:
