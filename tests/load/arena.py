@@ -30,6 +30,7 @@ class Arena:
         self._running: dict[str, Started] = {}
         self._events = events
         self._data = data
+        self._filled: Filled | None = None
         self.seed = 0
 
     def __enter__(self) -> Arena:
@@ -55,7 +56,9 @@ class Arena:
         return self.once("filled", lambda: servers.appliance(self.filled().folder))
 
     def filled(self) -> Filled:
-        return fill(self._data or self.folder / "filled", self._events)
+        if self._filled is None:
+            self._filled = fill(self._data or self.folder / "filled", self._events)
+        return self._filled
 
     def filled_copy(self, name: str) -> Path:
         """The same data for a server that may not share it; taken while nobody has it open."""

@@ -42,12 +42,12 @@ class Filled:
 
 
 def fill(folder: Path, events: int) -> Filled:
-    """Create the log in `folder`, or use the one that is there if it has that many events."""
+    """Create the log in `folder`, or use the one that is there. Nobody may have it open."""
     filled = Filled(folder, events)
     folder.mkdir(parents=True, exist_ok=True)
     engine = SqliteEngine.open(folder)
     try:
-        if engine.recovery.events != events:
+        if engine.recovery.events < events:
             row = TokenRow("owner", os.urandom(32), 0, ("admin",))
             namespace = engine.create_namespace("default", "Default namespace", row, FIRST_US).key
             for first in range(0, events, BATCH):

@@ -50,6 +50,7 @@ class Load:
     subscribers: int = 1
     rate: float = 100.0  # writes per second while pokes are timed
     events_per_request: int = 1
+    requests: int = 0  # most of them; 0: as many as fit in the time
 
 
 @functools.cache
@@ -101,6 +102,8 @@ def _command(folder: Path, server: Started, load: Load, seconds: float, seed: in
         "protocol": load.protocol,
         "request": folder / "request",
     }
+    if load.requests:
+        options["requests"] = load.requests
     if load.subscribe:
         (folder / "subscribe").write_bytes(load.subscribe)
         options |= {"mode": "poke", "subscribe": folder / "subscribe", "subscribers": load.subscribers}

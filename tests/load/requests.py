@@ -25,9 +25,9 @@ def append(stream: str = f"bench-{{rand:{STREAMS}}}") -> str:
     return f'["stream.write","{stream}",{_MESSAGE},{{}}]'
 
 
-def batch(count: int) -> str:
+def batch(count: int, stream: str = f"bench-{{rand:{STREAMS}}}") -> str:
     """One `stream.writeMany` of `count` events, each to any stream."""
-    message = f'{{"stream":"bench-{{rand:{STREAMS}}}","type":"Measured","data":{DATA}}}'
+    message = f'{{"stream":"{stream}","type":"Measured","data":{DATA}}}'
     return f'["stream.writeMany",[{",".join([message] * count)}]]'
 
 

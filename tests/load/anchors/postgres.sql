@@ -1,4 +1,4 @@
--- Our table in PostgreSQL: the same columns, the same indexes.
+-- Our table in PostgreSQL: the same columns, the same indexes. `streams` is used by the writers with heads only.
 
 CREATE TABLE streams (
   key       BIGINT PRIMARY KEY,

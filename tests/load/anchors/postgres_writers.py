@@ -1,7 +1,7 @@
 """Single-row, prepared, autocommitted inserts through psycopg: `python -m ... PORT WRITERS SECONDS [heads]`.
 
-With `heads` every statement also advances the stream's head, as ours does, and takes its position from there;
-without it nothing but the row is written, which is the dearer anchor to beat. Prints one JSON line.
+Nothing but the row is written, as by us, whose versions live in memory and in the index. With `heads` the
+statement takes its position from a row per stream, which is how a log in PostgreSQL does it. Prints one JSON line.
 """
 
 from __future__ import annotations
