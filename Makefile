@@ -6,6 +6,9 @@ PYTHON ?=
 ARCH ?= x86_64
 JOBS ?= $(shell nproc)
 ARGS ?=
+COVER ?=
+# Floors of speed are measured with no other test beside them.
+ALONE := tests/journeys/test_benchmark.py
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -53,7 +56,12 @@ dev: $(VENV)/.run  ## serve with sample events, permissive CORS on loopback and 
 	@exec $(BIN)/appliance serve --dev --data demo $(ARGS)
 
 test: setup  ## set up and pass all tests (ARGS="-k name" narrows)
+ifeq ($(ARGS),)
+	@$(PY) -m pytest $(ALONE)
+	@$(PY) -m pytest -n $(JOBS) --dist worksteal --ignore=$(ALONE) $(COVER)
+else
 	@$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+endif
 
 check: setup  ## the gates: format, lint, types, import contracts, docs in step
 	@$(BIN)/ruff format --check --quiet .
