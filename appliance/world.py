@@ -124,7 +124,8 @@ class _Thread:
         self._token: trio.lowlevel.TrioToken | None = None
 
     def wake(self) -> None:
-        self._work.set()
+        if not self._work.is_set():  # setting takes a lock, looking does not
+            self._work.set()
 
     def call_soon(self, report: Callable[[], None]) -> None:
         assert self._token is not None

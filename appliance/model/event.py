@@ -1,6 +1,7 @@
 """A draft becomes an event when the log has given it a position; the event is its own receipt.
 
-What is made once per event is a msgspec struct: a frozen dataclass costs ten times as much to make.
+What is made once per event is a msgspec struct, unknown to the garbage collector: a frozen dataclass costs ten
+times as much to make, and none of these can be part of a cycle.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from appliance.model.names import member_of
 __all__ = ["Draft", "Event", "Group", "Head", "Imported", "Namespace", "Page", "Query", "Unit"]
 
 
-class Draft(msgspec.Struct, frozen=True):
+class Draft(msgspec.Struct, frozen=True, gc=False):
     """What a writer asks for. Already checked: nothing here can be refused for its form."""
 
     stream: str
@@ -25,7 +26,7 @@ class Draft(msgspec.Struct, frozen=True):
     expected_version: int | None = None  # -1: the stream must not exist yet
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """A stored fact."""
 
     namespace: int  # Namespace.key
@@ -39,7 +40,7 @@ class Event(msgspec.Struct, frozen=True):
     time: int  # microseconds since 1970, UTC
 
 
-class Imported(msgspec.Struct, frozen=True):
+class Imported(msgspec.Struct, frozen=True, gc=False):
     """A record that keeps the positions and the time it had elsewhere."""
 
     stream: str
@@ -52,7 +53,7 @@ class Imported(msgspec.Struct, frozen=True):
     time: int
 
 
-class Unit(msgspec.Struct, frozen=True):
+class Unit(msgspec.Struct, frozen=True, gc=False):
     """Drafts that are written together or not at all.
 
     `key` makes it idempotent: the same key with the same `fingerprint` gets the first receipt again,
