@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from appliance.cli.desk import Desk, Globals
     from appliance.storage.ports import Engine
 
-__all__ = ["ADDRESS", "OWNER_TOKEN", "Server", "find_server", "holder_of", "loaded", "offline", "runs_here"]
+__all__ = [
+    "ADDRESS",
+    "OWNER_TOKEN",
+    "Server",
+    "find_server",
+    "holder_of",
+    "loaded",
+    "log_folder",
+    "offline",
+    "runs_here",
+]
 
 ADDRESS = Path("run/address")  # in the data folder, while it runs
 OWNER_TOKEN = Path("run/owner.token")
@@ -85,6 +95,11 @@ def runs_here(desk: Desk) -> bool:
     return holder_of(desk.data) is not None
 
 
+def log_folder(desk: Desk) -> Path:
+    """Where the log itself is, as `serve` places it: in the data folder, or below it with a name of its own."""
+    return desk.data / Path(desk.config.settings.db_url.partition("://")[2]).stem
+
+
 @contextmanager
 def offline(desk: Desk) -> Iterator[Engine]:
     """The log of the data folder, which nobody serves meanwhile; made if there is none yet.
@@ -98,10 +113,12 @@ def offline(desk: Desk) -> Iterator[Engine]:
     from appliance.world import RealWorld
 
     world = RealWorld()
-    file = desk.config.settings.db_url.partition("://")[2]  # as `serve` names the folder of the log
-    with hold(desk.data) as place, closing(SqliteEngine.open(place.data / Path(file).stem)) as engine:
-        settle_owner(engine, OwnerFile(place.run), given="", secret=world.secret, now_us=world.wall_us())
-        yield engine
+    with hold(desk.data) as place:
+        folder = log_folder(desk)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with closing(SqliteEngine.open(folder)) as engine:
+            settle_owner(engine, OwnerFile(place.run), given="", secret=world.secret, now_us=world.wall_us())
+            yield engine
 
 
 def _first_line(path: Path) -> str:
