@@ -7,7 +7,6 @@ import importlib.util
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -300,19 +299,26 @@ def test_make_alone_lists_every_target_with_one_line():
     assert all(len(line.split()) > 3 for line in listed)
 
 
-def test_a_python_that_will_not_do_is_named_with_the_line_that_helps(tmp_path: Path):
-    old = tmp_path / "python3"
-    old.write_text("#!/bin/sh\nexit 1\n")
-    old.chmod(0o755)
-    tools = {name: shutil.which(name) for name in ("sh", "sed")}
-    for name, path in tools.items():
-        (tmp_path / name).symlink_to(str(path))
+@pytest.mark.parametrize(
+    ("python", "complaint"),
+    [
+        ("exit 1", "error: no CPython 3.11 or newer was found"),
+        (
+            'case "$2" in *ensurepip*) exit 1;; *sys.exit*) exit 0;; *) echo 3.12;; esac',
+            "error: python3 has no venv module",
+        ),
+    ],
+    ids=["too old", "without venv"],
+)
+def test_a_python_that_will_not_do_is_named_with_the_line_that_helps(python: str, complaint: str, tmp_path: Path):
+    (tmp_path / "python3").write_text(f"#!/bin/sh\n{python}\n")
+    (tmp_path / "python3").chmod(0o755)
+    (tmp_path / "sh").symlink_to("/bin/sh")
 
     answer = subprocess.run(
         [ROOT / "packaging" / "find-python"], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
     )
 
-    assert answer.returncode == 1
-    assert answer.stdout == ""
-    assert answer.stderr.splitlines()[0] == "error: no CPython 3.11 or newer was found"
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert answer.stderr.splitlines()[0] == complaint
     assert "apt install python3 python3-venv git make" in answer.stderr
