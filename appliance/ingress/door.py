@@ -13,6 +13,7 @@ import msgspec
 
 from appliance.errors import Rejected, TooLarge
 from appliance.ids import canonical_uuid
+from appliance.ingress.jsontext import holds_nul
 from appliance.model.event import Draft, Event, Imported, Unit
 from appliance.model.ports import Append, Pending
 from appliance.model.principal import DELETE, WRITE, Principal
@@ -47,12 +48,12 @@ class Door:
         """Begin to write `drafts` together or not at all; await the result for their events.
 
         Args:
-            drafts: `data` and `metadata` are JSON objects from `jsontext`; all else is checked here.
+            drafts: `data` and `metadata` are compact JSON objects; all else is checked here.
             key: the same key with the same `fingerprint` gets the first events again.
 
         Raises:
             Forbidden: no scope `write`.
-            Rejected: a name, id or key cannot be.
+            Rejected: a name, id or key cannot be, or there is a NUL in a text.
             TooLarge: an event is.
         """
         who.require(WRITE)
@@ -88,7 +89,7 @@ class Door:
         """
         _check_name("stream", record.stream)
         _check_name("type", record.type)
-        self._check_size(record.data, record.metadata)
+        self._check_content(record.data, record.metadata)
         if not 0 <= record.position <= LAST_IN_STREAM or not 1 <= record.global_position <= LAST_POSITION:
             raise Rejected(f"no such position can be: {record.position}, {record.global_position}")
         return msgspec.structs.replace(record, id=_canonical(record.id))
@@ -96,10 +97,12 @@ class Door:
     def _checked(self, draft: Draft) -> Draft:
         _check_name("stream", draft.stream)
         _check_name("type", draft.type)
-        self._check_size(draft.data, draft.metadata)
+        self._check_content(draft.data, draft.metadata)
         return msgspec.structs.replace(draft, id=_canonical(draft.id)) if draft.id else draft
 
-    def _check_size(self, data: str, metadata: str | None) -> None:
+    def _check_content(self, data: str, metadata: str | None) -> None:
+        if holds_nul(data) or (metadata is not None and holds_nul(metadata)):
+            raise Rejected(r"an event holds no \u0000", hint="PostgreSQL could not store it")
         size = len(data) + (0 if metadata is None else len(metadata))
         if size > self.event_limit:
             raise TooLarge(

@@ -17,7 +17,7 @@ import msgspec
 
 from appliance.errors import Rejected
 
-__all__ = ["DEPTH", "SMALL", "Malformed", "check", "compact", "decode"]
+__all__ = ["DEPTH", "SMALL", "Malformed", "check", "compact", "decode", "holds_nul"]
 
 T = TypeVar("T")
 
@@ -59,8 +59,8 @@ def check(body: bytes, *, unique_names: bool = False) -> None:
             _check_small(body)
         else:
             _check_large(body)
-        if b"\\u0000" in body:
-            _check_no_nul(body)
+        if b"\\u0000" in body and holds_nul(body.decode()):
+            raise ValueError(r"\u0000 is not accepted")
         if unique_names:
             json.loads(body, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
@@ -84,6 +84,11 @@ def decode(body: bytes, type: type[T], *, unique_names: bool = False) -> T:
 def compact(part: msgspec.Raw) -> str:
     """The text of a part of a checked body without the blanks between its tokens: never a raw newline."""
     return _format(part, indent=-1).decode()
+
+
+def holds_nul(text: str) -> bool:
+    """Whether JSON text has the escape of NUL; behind an escaped backslash the same letters are plain text."""
+    return "\\u0000" in text and "\\u0000" in text.replace("\\\\", "  ")
 
 
 def _check_small(body: bytes) -> None:
@@ -114,12 +119,6 @@ def _check_depth(bare: bytes) -> None:
         brackets = brackets.replace(b"[]", b"")
     if brackets:
         raise ValueError(f"nested more than {DEPTH} deep")
-
-
-def _check_no_nul(body: bytes) -> None:
-    """The escape of NUL; behind an escaped backslash the same letters are plain text."""
-    if b"\\u0000" in body.replace(b"\\\\", b"  "):
-        raise ValueError(r"\u0000 is not accepted")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

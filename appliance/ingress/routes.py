@@ -52,7 +52,7 @@ def message_store_routes(
     importer, exporter = Importer(identity, door, world), Exporter(log, world)
     health = Response(200, b'{"status":"ok"}')
     version = Response(200, msgspec.json.encode({"version": appliance.__version__}))
-    guarded, tags = identity.guarded, ("message-store",)
+    guarded, tags = identity.guarded, ("message store",)
     return (
         Route(
             "*",

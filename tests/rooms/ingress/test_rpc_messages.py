@@ -356,6 +356,17 @@ async def test_door_refuses_names_that_cannot_be_whoever_brings_them(stream: str
             room.door.write(owner, [Draft(stream, "T", "{}")])
 
 
+async def test_door_refuses_a_nul_in_a_text_whoever_brings_it():
+    async with a_room() as room:
+        owner = room.identity.authenticate(Request("GET", "/", "", {"authorization": f"Bearer {TOKEN}"}))
+        for draft in (Draft("a", "T", r'{"x":"\u0000"}'), Draft("a", "T", "{}", r'{"\\\u0000":1}')):
+            with pytest.raises(Rejected):
+                room.door.write(owner, [draft])
+        (event,) = await room.door.write(owner, [Draft("a", "T", r'{"x":"\\u0000"}')])
+
+    assert event.data == r'{"x":"\\u0000"}'
+
+
 async def test_names_of_any_script_are_taken():
     names = ["ünï çødé-1", "名前-一", "🧪-🧫", "a\u00a0b", "family-👨‍👩‍👧", "x" * 1000]
 
