@@ -7,6 +7,7 @@ word on a protocol error, so `Upgraded.aclose` says 1002 or 1007 first.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import structlog
@@ -43,6 +44,7 @@ class Upgraded(trio.abc.Stream):
         self._accepted = trio.Event()
         self._grace = grace
         self._said_goodbye = False
+        self._ended: trio.Event | None = None
         self._connection: WebSocketConnection | None = None
 
     def accepted(self, connection: WebSocketConnection) -> None:
@@ -75,15 +77,24 @@ class Upgraded(trio.abc.Stream):
         await self._line.drained()
 
     async def aclose(self) -> None:
+        """End politely. The library's reader and the handler's task may both come here: one ends, both wait."""
+        if self._ended is not None:
+            await self._ended.wait()
+            return
+        self._ended = trio.Event()
+        try:
+            await self._say_goodbye()
+            await self._line.finish(self._grace)
+        finally:
+            self._ended.set()
+
+    async def _say_goodbye(self) -> None:
         reason = self._connection.closed if self._connection is not None else None
         if reason is not None and reason.code not in _SILENT and not self._said_goodbye:
             self._said_goodbye = True
             with trio.move_on_after(self._grace, shield=True):
-                try:
+                with contextlib.suppress(trio.BrokenResourceError):
                     await self._line.send_all(close_frame(reason.code))
-                except trio.BrokenResourceError:
-                    return
-        await self._line.finish(self._grace)
 
     # -- for ready frames -------------------------------------------------------------------
 
@@ -113,6 +124,7 @@ class LiveSocket:
         self.outlet: Outlet = stream
         self.scope = trio.CancelScope()  # around the handler
         self.code: int | None = None  # with which it ended
+        self._stream = stream
         self._connection = connection
         self._route = route
         self._limit = limit
@@ -135,7 +147,7 @@ class LiveSocket:
         self.code = self.code or code
         with trio.move_on_after(self._grace, shield=True):
             await self._connection.aclose(code, reason.encode()[:123].decode(errors="ignore") or None)
-        self.outlet.kill()
+        await self._stream.aclose()
 
     async def goodbye(self) -> None:
         """The appliance stops."""

@@ -298,7 +298,9 @@ async def a_house(
     async with trio.open_nursery() as nursery:
         await nursery.start(front.run)
         house = House(front, nursery, seen)
-        yield house
-        for peer in house.peers:
-            await trio.aclose_forcefully(peer.stream)
+        try:
+            yield house
+        finally:
+            for peer in house.peers:
+                await trio.aclose_forcefully(peer.stream)
         nursery.cancel_scope.cancel()
