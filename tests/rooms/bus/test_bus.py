@@ -44,6 +44,18 @@ class Peer:
         self.open = trio.Event()
         self.open.set()
         self.alive = True
+        self._more = trio.Event()
+
+    def _take(self, data: bytes) -> None:
+        self.got += data
+        self._more.set()
+        self._more = trio.Event()
+
+    async def has(self, count: int) -> None:
+        """Wait for so many numbers: reads of the log run in threads, which no idle loop waits for."""
+        with trio.fail_after(5):
+            while len(self.numbers) < count:
+                await self._more.wait()
 
     def shut(self) -> None:
         self.open = trio.Event()
@@ -53,7 +65,7 @@ class Peer:
             raise trio.BrokenResourceError
         if not self.open.is_set():
             return False
-        self.got += data
+        self._take(data)
         return True
 
     async def send_all(self, data: bytes) -> None:
@@ -61,7 +73,7 @@ class Peer:
         await trio.lowlevel.checkpoint()
         if not self.alive:
             raise trio.BrokenResourceError
-        self.got += data
+        self._take(data)
 
     async def drained(self) -> None:
         await self.open.wait()
@@ -130,7 +142,8 @@ async def test_events_written_while_history_is_read_come_once_and_in_order():
                 nursery.start_soon(house.bus.follow, house.topic(), Numbers(), peer, 1 + number)
             for _ in range(20):
                 await house.write("order-2", 2)
-        await trio.testing.wait_all_tasks_blocked()
+        for number, peer in enumerate(peers):
+            await peer.has(80 - number)
 
         assert [peer.numbers for peer in peers] == [list(range(1 + number, 81)) for number in range(5)]
 
@@ -240,9 +253,9 @@ async def test_member_that_falls_out_of_the_ring_reads_on_from_the_log():
             await house.write("order-1")
             await trio.testing.wait_all_tasks_blocked()
         slow.open.set()
-        await trio.testing.wait_all_tasks_blocked()
+        await slow.has(30)
         await house.write("order-1")
-        await trio.testing.wait_all_tasks_blocked()
+        await slow.has(31)
 
         assert slow.numbers == [*range(1, 32)]
         assert house.reads  # some of it came from the log
