@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak import hostile, kills, syncproof
+from tests.soak import damage, hostile, kills, syncproof
 from tests.soak.victim import Victim
 
 pytestmark = pytest.mark.timeout(300)
@@ -58,3 +58,11 @@ def test_a_good_client_is_served_while_strangers_misbehave(tmp_path: Path, seed:
     print(findings)
     assert findings.complaints == []
     assert findings.good_calls > 100
+
+
+def test_a_hundred_damaged_logs_open_whole_or_say_what_is_wrong(tmp_path: Path, seed: int):
+    findings = damage.run(tmp_path / "logs", count=100, seed=seed)
+
+    print(findings)
+    assert findings.complaints == []
+    assert findings.outcomes["intact"] < 100

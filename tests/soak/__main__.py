@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.load.data import fill
-from tests.soak import hostile, kills, syncproof
+from tests.soak import damage, hostile, kills, syncproof
 from tests.soak.victim import ROOT, Victim
 
 MILLION = 1_000_000
@@ -48,6 +48,13 @@ def prove_hostile(folder: Path, seed: int) -> list[str]:
     return findings.complaints
 
 
+def prove_damage(folder: Path, seed: int) -> list[str]:
+    """1,000 copies of a log, each truncated, zeroed or with flipped bits somewhere."""
+    findings = damage.run(folder / "damage", count=1000, seed=seed)
+    print(findings)
+    return findings.complaints
+
+
 def prove_simulation(folder: Path, seed: int) -> list[str]:
     """1,000 universes of log, bus and resume, with crashes and a faulty disk; they bring their own seeds, 0 to 999."""
     command = [sys.executable, "-m", "tests.rooms.simulation", "--seeds", "1000"]
@@ -58,6 +65,7 @@ PROOFS: dict[str, Callable[[Path, int], list[str]]] = {
     "kills": prove_kills,
     "syncs": prove_syncs,
     "hostile": prove_hostile,
+    "damage": prove_damage,
     "simulation": prove_simulation,
 }
 

@@ -1,0 +1,129 @@
+"""Truncates and flips bits in the files of a log, one injury per copy, and opens what is left.
+
+Allowed: it opens with everything that was acknowledged, or it says what is wrong: on opening, on reading, or in
+the full proof that a backup goes through. Not allowed: a traceback of anybody else's, or rows that are missing
+without a word.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance.errors import ApplianceError
+from appliance.model.event import Draft, Event, Query, Unit
+from appliance.storage.ports import Reader, TokenRow
+from appliance.storage.sqlite.engine import SqliteEngine
+from appliance.storage.sqlite.proof import prove
+from appliance.world import RealWorld
+
+__all__ = ["Findings", "run"]
+
+COMMITS, EVENTS, STREAMS = 60, 12, 17  # per log; events per commit
+PAGE = 4096
+
+
+@dataclass
+class Findings:
+    """`complaints` must be empty."""
+
+    seed: int
+    outcomes: Counter[str] = field(default_factory=Counter)
+    complaints: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{count} {name}" for name, count in self.outcomes.most_common())
+        return f"seed {self.seed}: {self.outcomes.total()} damaged logs: {told}; {len(self.complaints)} complaints"
+
+
+def run(folder: Path, *, count: int, seed: int, note: Callable[[str], None] = print) -> Findings:
+    """Damage `count` copies; `folder` is empty."""
+    findings = Findings(seed)
+    closed, written = _a_log(folder / "closed", folder / "live")
+    for number in range(count):
+        rng = random.Random(f"{seed}/{number}")
+        patient = folder / "patient"
+        shutil.copytree(rng.choice((closed, folder / "live")), patient)
+        injury = _injure(rng, patient)
+        try:
+            outcome = _examine(patient, written)
+        except Exception as error:  # noqa: BLE001 - this is what is looked for
+            outcome = "crash"
+            findings.complaints.append(f"{seed}/{number}: {injury}: {error!r}")
+        findings.outcomes[outcome] += 1
+        if outcome == "silent loss":
+            findings.complaints.append(f"{seed}/{number}: {injury}: rows are missing and nobody says so")
+        shutil.rmtree(patient)
+        if number % 200 == 199:
+            note(f"{number + 1} of {count} damaged logs")
+    return findings
+
+
+def _a_log(closed: Path, live: Path) -> tuple[Path, list[Event]]:
+    """The same events twice: as a live log leaves them (most in the write-ahead file), and closed in order."""
+    closed.mkdir(parents=True)
+    engine = SqliteEngine.open(closed)
+    namespace = engine.create_namespace("default", "", TokenRow("owner", bytes(32), 0, ("admin",)), 1).key
+    ids = iter(RealWorld().new_id, "")
+    written: list[Event] = []
+    for commit in range(COMMITS):
+        drafts = [Draft(f"cat-{(commit * 7 + n) % STREAMS}", "Kept", f'{{"n":{n}}}') for n in range(EVENTS)]
+        committed = engine.commit([Unit(namespace, tuple(drafts))], now_us=commit + 1, new_ids=ids)
+        engine.seal(committed.mark)
+        written += committed.fresh
+    shutil.copytree(closed, live)
+    engine.close()
+    return closed, written
+
+
+def _injure(rng: random.Random, folder: Path) -> str:
+    path = rng.choice([path for path in sorted(folder.iterdir()) if path.stat().st_size])
+    data = bytearray(path.read_bytes())
+    kind = rng.choice(("truncated", "flipped", "flipped", "zeroed"))
+    at = rng.randrange(len(data))
+    if kind == "truncated":
+        del data[at:]
+    elif kind == "flipped":
+        for _ in range(rng.choice((1, 1, 8))):
+            data[rng.randrange(at, min(at + 64, len(data)))] ^= 1 << rng.randrange(8)
+    else:
+        at -= at % PAGE
+        data[at : at + PAGE] = bytes(len(data[at : at + PAGE]))
+    path.write_bytes(data)
+    return f"{path.name} {kind} at {at} of {path.stat().st_size}"
+
+
+def _examine(folder: Path, written: list[Event]) -> str:
+    try:
+        engine = SqliteEngine.open(folder)
+    except ApplianceError:
+        return "refused"
+    try:
+        reader = engine.reader()
+        try:
+            views = list(_views(reader, written[0].namespace))
+        finally:
+            reader.close()
+    except ApplianceError:
+        return "noticed on reading"
+    finally:
+        engine.close()
+    if all(view == written for view in views):
+        return "intact"
+    try:
+        prove(folder)
+    except ApplianceError:
+        return "noticed by the proof"
+    return "silent loss"
+
+
+def _views(reader: Reader, namespace: int) -> Iterable[list[Event]]:
+    """Everything by each way there is to it, in the order of the log."""
+    yield reader.events(Query(namespace))
+    yield reader.events(Query(namespace, categories=("cat",)))
+    streams = [event for n in range(STREAMS) for event in reader.events(Query(namespace, f"cat-{n}"))]
+    yield sorted(streams, key=lambda event: event.global_position)
