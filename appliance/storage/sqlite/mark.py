@@ -113,7 +113,9 @@ class _Descriptor:
         os.fdatasync(self._fd)
 
     def close(self) -> None:
-        os.close(self._fd)
+        fd, self._fd = self._fd, -1
+        if fd >= 0:  # a second close would hit whoever got the number since
+            os.close(fd)
 
 
 class _VfsFile:

@@ -19,7 +19,7 @@ from appliance.storage.sqlite.recover import SCHEMA_VERSION, connect, migrate, s
 from appliance.storage.sqlite.sql import SQL, one
 from appliance.storage.sqlite.trouble import RESTORE, explained
 
-__all__ = ["prove"]
+__all__ = ["prove", "tally"]
 
 READ_ONLY = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 
@@ -33,15 +33,36 @@ def prove(directory: Path, *, breathe: Callable[[], None] = lambda: None) -> tup
         ConfigError: it belongs to a newer program.
         Unavailable: it cannot be read.
     """
-    path = directory / "log.db"
-    if not path.is_file():
-        raise NotFound(f"there is no log in {directory}")
+    path = _log_in(directory)
     with explained(path), _opened(path) as db:
         complaints = [row[0] for row in db.execute("PRAGMA integrity_check(3)")]
         if complaints != ["ok"]:
             raise Corrupt(f"{path.name} is damaged: {'; '.join(complaints)}", hint=RESTORE)
         spaces: list[tuple[Any, ...]] = db.execute(SQL["counts"]).fetchall()
         return tuple(_proven(db, *space, breathe=breathe) for space in spaces)
+
+
+def tally(directory: Path) -> tuple[Proof, ...]:
+    """What the log in `directory` says it holds, unchecked and unchanged; with what its write-ahead log adds.
+
+    Raises as `prove`.
+    """
+    path = _log_in(directory)
+    with explained(path), contextlib.closing(connect(path, durable=True, reading=True)) as db:
+        db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        schema_of(db, path)
+        spaces: list[tuple[Any, ...]] = db.execute(SQL["counts"]).fetchall()
+        return tuple(
+            Proof(id, messages, one(db, SQL["counted"], {"key": key})[0], newest, _digest(db, key))
+            for key, id, newest, messages in spaces
+        )
+
+
+def _log_in(directory: Path) -> Path:
+    path = directory / "log.db"
+    if not path.is_file():
+        raise NotFound(f"there is no log in {directory}")
+    return path
 
 
 @contextlib.contextmanager
@@ -69,11 +90,15 @@ def _proven(
 ) -> Proof:
     try:
         found = verify(db, key, breathe=breathe)
-        _, _, written, removed, _, _ = one(db, SQL["load_namespace"], (key,))
-        digest = sum_text(int(written, 16) - int(removed, 16))
+        digest = _digest(db, key)
     except (ValueError, TypeError) as error:  # a value of another type than we wrote
         raise Corrupt(f"an event of namespace {id!r} cannot be read: {error}", hint=RESTORE) from error
     streams, counted = one(db, SQL["counted"], {"key": key})
     if not found == messages == counted:
         raise Corrupt(f"namespace {id!r} holds {found} events and counts {messages}", hint=RESTORE)
     return Proof(id, messages, streams, newest, digest)
+
+
+def _digest(db: apsw.Connection, key: int) -> str:
+    _, _, written, removed, _, _ = one(db, SQL["load_namespace"], (key,))
+    return sum_text(int(written, 16) - int(removed, 16))
