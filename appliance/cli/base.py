@@ -66,11 +66,11 @@ class VerbCommand(click.Command):
         formatter.write(f"{' '.join([ctx.command_path, *self.collect_usage_pieces(ctx)])}\n")
         self.format_help_text(ctx, formatter)
         if self.examples:
-            _section(formatter, "Examples", self.examples)
+            _section(ctx, formatter, "Examples", self.examples)
         self.format_options(ctx, formatter)
         if self.fields:
-            _section(formatter, "With --json", self.fields.splitlines())
-        _section(formatter, "Everywhere", [GLOBALS_LINE])
+            _section(ctx, formatter, "With --json", self.fields.splitlines())
+        _section(ctx, formatter, "Everywhere", [GLOBALS_LINE])
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Arguments before options: what must be given stands first."""
@@ -117,7 +117,7 @@ class Noun(Chooser):
         formatter.write(f"{ctx.command_path} VERB\n")
         self.format_help_text(ctx, formatter)
         if self.examples:
-            _section(formatter, "Examples", self.examples)
+            _section(ctx, formatter, "Examples", self.examples)
         self.format_commands(ctx, formatter)
         formatter.write(f"\n{ctx.command_path} VERB --help tells more.\n")
 
@@ -140,8 +140,9 @@ def _quiet_help(option: click.Option | None) -> click.Option | None:
     return option
 
 
-def _section(formatter: click.HelpFormatter, title: str, lines: Sequence[str]) -> None:
-    formatter.write(f"\n{title}:\n" + "".join(f"  {line}\n" for line in lines))
+def _section(ctx: click.Context, formatter: click.HelpFormatter, title: str, lines: Sequence[str]) -> None:
+    paint = ctx.find_root().ensure_object(Desk).paint
+    formatter.write(f"\n{paint(title, 'bold')}:\n" + "".join(f"  {line}\n" for line in lines))
 
 
 def verb(

@@ -70,8 +70,14 @@ class Desk:
 
     def say(self, text: str) -> None:
         """A result for people."""
-        self.out.write(f"{text}\n")
-        self.out.flush()
+        try:
+            self.out.write(f"{text}\n")
+            self.out.flush()
+        except BrokenPipeError:  # the reader has seen enough, as `head` does
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), self.out.fileno()
+            )  # else Python complains when it flushes at exit
+            raise click.exceptions.Exit(0) from None
 
     def show(self, value: object, text: str) -> None:
         """A result: `value` with --json, else `text`."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import sys
 from collections.abc import Sequence
 
 import click
@@ -13,11 +11,11 @@ import click
 from appliance.cli.base import GLOBALS_LINE, HELP, Chooser, globals_of, usage_of
 from appliance.cli.desk import Desk
 from appliance.cli.exits import Exit, exit_code
-from appliance.cli.render import error_text, fields_of_error
-from appliance.cli.verbs import EXAMPLES, GROUPS, VERBS
+from appliance.cli.render import Paint, error_text, fields_of_error
+from appliance.cli.verbs import EXAMPLES, GROUPS, VERBS, Verb
 from appliance.errors import ApplianceError
 
-__all__ = ["root", "run"]
+__all__ = ["overview", "root", "run"]
 
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 
@@ -37,21 +35,26 @@ class Root(Chooser):
         return command
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write(overview())
+        formatter.write(overview(ctx.ensure_object(Desk).paint))
 
 
-def overview() -> str:
+def overview(paint: Paint | None = None) -> str:
     """The help on one screen: examples, then all verbs by group, two in a line."""
+    paint = paint or Paint()
     lines = ["A durable event log with live streams for your own network, in one file.", ""]
-    lines += [f"  {call:<46}{what}" for call, what in EXAMPLES]
+    lines += [f"  {call:<46}{paint(what, 'dim')}" for call, what in EXAMPLES]
     lines.append("")
     for group in GROUPS:
         verbs = [verb for verb in VERBS if verb.group == group]
         for n in range(0, len(verbs), 2):
-            pair = "".join(f"{verb.name:<10} {verb.summary:<24} " for verb in verbs[n : n + 2])
-            lines.append(f"{group if n == 0 else '':<9}{pair}".rstrip())
+            pair = "".join(_cell(verb, paint) for verb in verbs[n : n + 2])
+            lines.append(f"{paint(group.ljust(9), 'dim') if n == 0 else ' ' * 9}{pair}".rstrip())
     lines += ["", "appliance VERB --help tells more. Before or after the verb:", f"  {GLOBALS_LINE}"]
     return "\n".join(lines) + "\n"
+
+
+def _cell(verb: Verb, paint: Paint) -> str:
+    return f"{paint(verb.name, 'bold')}{' ' * (10 - len(verb.name))} {verb.summary:<24} "
 
 
 root = Root("appliance", params=globals_of(), context_settings=HELP)
@@ -70,10 +73,6 @@ def run(argv: Sequence[str]) -> int:
         return _failed(usage_of(error), desk)
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has seen enough; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE
     except ApplianceError as error:
         return _failed(error, desk)
     return result if isinstance(result, int) else Exit.DONE

@@ -34,7 +34,7 @@ def plugin() -> None:
 @plugin.command("list", fields='{"plugins": [{name, version, summary, bundled, enabled, folder, problem}]}')
 @with_desk
 def list_(desk: Desk) -> None:
-    """List plugins that are installed, and whether they are meant to run. `appliance status` shows how they do."""
+    """List plugins. `appliance status` shows how they do."""
     found = installed(desk)
     rows = [
         (
@@ -57,7 +57,7 @@ def list_(desk: Desk) -> None:
 @click.option("--folder", metavar="DIR", default=".", help="where its folder is made")
 @with_desk
 def new(desk: Desk, name: str, folder: str) -> None:
-    """Write a plugin that runs, with a test that passes, to be changed from there."""
+    """Write a plugin that runs, with a test that passes."""
     made = scaffold(name, Path(folder))
     desk.show({"name": name, "folder": str(made)}, str(made))
     desk.note(f"next: appliance plugin check {made}")
@@ -68,7 +68,10 @@ def new(desk: Desk, name: str, folder: str) -> None:
 @click.argument("names", metavar="[NAME|FOLDER…]", nargs=-1)
 @with_desk
 def check_(desk: Desk, names: tuple[str, ...]) -> int:
-    """Find what would keep plugins from running: manifest, import, doors, config. Runs their module, not more."""
+    """Find what would keep plugins from running.
+
+    Looks at manifest, import, doors and config; runs their module, and not more.
+    """
     found = [_named(desk, name) for name in names] or [one for one in installed(desk) if one.enabled]
     findings = findings_of(found)
     text = "\n".join(_text(one, desk) for one in findings) or f"{len(found)} checked, all would start"

@@ -290,6 +290,34 @@ def test_a_subscriber_sees_each_of_many_concurrent_writes_once(served: Served):
     assert seen == sorted(set(seen))
 
 
+def test_a_reader_who_has_seen_enough_ends_it_without_complaint(here: Callable[..., Said], served: Served):
+    command = f"{sys.executable} -m appliance subscribe --since 0 --url {served.url} --token {TOKEN}"
+
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | head -1; exit ${{PIPESTATUS[0]}}"],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, "", 1)
+
+
+def test_an_interrupted_subscriber_leaves_with_130(served: Served):
+    watch = [sys.executable, "-m", "appliance", "subscribe", "--since", "0", "--url", served.url, "--token", TOKEN]
+    watcher = subprocess.Popen(watch, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert watcher.stdout is not None
+    watcher.stdout.readline()
+
+    watcher.send_signal(signal.SIGINT)
+    _, complaints = watcher.communicate(timeout=30)
+
+    assert (watcher.returncode, complaints.strip()) == (130, b"")
+
+
 def test_bench_measures_and_leaves_nothing_behind(here: Callable[..., Said]):
     said = here("bench", "--seconds", "1", "--connections", "2", "--json")
 
