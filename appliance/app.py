@@ -290,13 +290,13 @@ class House:
         )
         routes: list[Route] = [
             *store,
-            Subscribe(self.bus, self.identity.guarded, self.log.head, self.log.head_position).route(),
+            Subscribe(self.bus, self.identity.guarded, self.log.head, self.log.head_position, self.identity.still_valid).route(),
             *token_routes(self.identity),
             self.status.route(),
             metrics_route(registry, world),
             *(self.tls.routes() if self.tls else ()),
         ]
-        sockets = [Tail(self.bus, self.log.head, self.log.head_position).route()]
+        sockets = [Tail(self.bus, self.log.head, self.log.head_position, self.identity.still_valid).route()]
         name = settings.shown_name
         landing = Landing(self._counts, routes, sockets, name=name, version=__version__)
         routes += [

@@ -6,7 +6,7 @@ the ring. Nothing here is done per event and member.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from appliance.bus.ring import Block, Ring
 from appliance.model.event import Event
@@ -20,12 +20,13 @@ __all__ = ["Audience", "Audiences", "Cursor"]
 class Cursor:
     """A member: where it sends, and how far it has come."""
 
-    __slots__ = ("at", "outlet", "sent")
+    __slots__ = ("at", "outlet", "sent", "welcome")
 
-    def __init__(self, outlet: Outlet, at: int, sent: int) -> None:
+    def __init__(self, outlet: Outlet, welcome: Callable[[], bool]) -> None:
         self.outlet = outlet
-        self.at = at  # next block
-        self.sent = sent  # global position up to which everything was handed over
+        self.welcome = welcome  # whether it may still be here; asked now and then
+        self.at = 0  # next block
+        self.sent = 0  # global position up to which everything was handed over
 
 
 class Audience:

@@ -26,6 +26,7 @@ __all__ = ["Bus", "Subscription"]
 
 log = structlog.get_logger("bus")
 
+SWEEP = 5.0  # seconds between looks at who may still be here
 SENDS = 300  # offers between two yields: about a millisecond
 PIECE = 256 * 1024  # bytes a member that is behind is sent at once
 RING_BYTES = 8 * 1024 * 1024  # for one audience, less when many share the budget
@@ -104,19 +105,27 @@ class Bus:
     # Members
 
     async def follow(
-        self, topic: Topic, dialect: Dialect, outlet: Outlet, since: int | None, greeting: bytes = b""
+        self,
+        topic: Topic,
+        dialect: Dialect,
+        outlet: Outlet,
+        since: int | None,
+        *,
+        greeting: bytes = b"",
+        welcome: Callable[[], bool] = lambda: True,
     ) -> Subscription:
         """Send everything from `since` on to `outlet`; returns when the stored part is sent and the live part runs.
 
         Args:
             since: first position wanted, inclusive (a stream's for a stream, else global); None: only what comes.
             greeting: sent first. Whoever has it can be sure: nothing written from now on is missed.
+            welcome: asked every few seconds; False ends the connection (its token was revoked, say).
 
         Raises:
             trio.BrokenResourceError: the peer left, or read nothing for too long.
         """
         audience = self._audiences.get(topic, dialect, self._blocks)
-        cursor = Cursor(outlet, 0, 0)
+        cursor = Cursor(outlet, welcome)
         audience.members[cursor] = None
         subscription = Subscription(self, audience, cursor, Resume.since(topic, since))
         self._take_place(subscription)
@@ -128,14 +137,6 @@ class Bus:
             subscription.leave()
             raise
         return subscription
-
-    def evict(self, namespace: int) -> None:
-        """Drop every connection of a namespace that is no more."""
-        for audience in self._audiences:
-            if audience.topic.namespace == namespace:
-                for cursor in list(audience.members):
-                    cursor.outlet.kill()
-                    self.drop(audience, cursor)
 
     def drop(self, audience: Audience, cursor: Cursor) -> None:
         audience.members.pop(cursor, None)
@@ -245,16 +246,26 @@ class Bus:
             self.drop(audience, cursor)
 
     async def _sweep(self) -> None:
-        """One task gives every idle connection its sign of life."""
+        """One task for all members: ends those no longer welcome, gives the idle their sign of life."""
+        due = trio.current_time() + self._idle_every
         while True:
-            await trio.sleep(self._idle_every)
+            await trio.sleep(min(SWEEP, self._idle_every))
+            alive = trio.current_time() >= due
+            if alive:
+                due += self._idle_every
             for audience in self._audiences:
-                idle = audience.dialect.idle
-                for number, cursor in enumerate(list(audience.level) if idle else (), 1):
-                    with contextlib.suppress(trio.BrokenResourceError):
-                        cursor.outlet.offer(idle)
+                for number, cursor in enumerate(list(audience.members), 1):
+                    self._look_after(audience, cursor, alive=alive)
                     if number % SENDS == 0:
                         await trio.lowlevel.checkpoint()
+
+    def _look_after(self, audience: Audience, cursor: Cursor, *, alive: bool) -> None:
+        if not cursor.welcome():
+            cursor.outlet.kill()
+            self.drop(audience, cursor)
+        elif alive and audience.dialect.idle and cursor in audience.level:
+            with contextlib.suppress(trio.BrokenResourceError):  # its own task hears of it
+                cursor.outlet.offer(audience.dialect.idle)
 
     def _limit(self) -> int:
         return max(LEAST_RING_BYTES, min(RING_BYTES, self._budget // max(1, len(self._audiences))))

@@ -8,6 +8,7 @@ from appliance.bus import Bus
 from appliance.egress.sse.pokes import POKES
 from appliance.model.event import Group, Head
 from appliance.model.http import Exchange, Handler, Lane, Request, Response, Route, Stream
+from appliance.model.principal import Principal
 from appliance.model.topic import Topic
 
 __all__ = ["Subscribe", "parse"]
@@ -29,6 +30,7 @@ class Subscribe:
     Args:
         guarded: wraps a handler so that it is asked only with `request.principal` set, in the dialect's way.
         head: head of a stream, for a position that lies in the future.
+        welcome: whether a caller who was let in may stay.
     """
 
     def __init__(
@@ -37,11 +39,13 @@ class Subscribe:
         guarded: Callable[[Handler], Handler],
         head: Callable[[int, str], Awaitable[Head | None]],
         newest: Callable[[int], int],
+        welcome: Callable[[Principal], bool],
     ) -> None:
         self._bus = bus
         self._guarded = guarded
         self._head = head
         self._newest = newest
+        self._welcome = welcome
 
     def route(self) -> Route:
         return Route(
@@ -54,15 +58,18 @@ class Subscribe:
         )
 
     async def handle(self, request: Request) -> Response | Stream:
-        assert request.principal is not None  # guarded
+        principal = request.principal
+        assert principal is not None  # guarded
         try:
-            topic, since = parse(request.query, request.principal.namespace.key)
+            topic, since = parse(request.query, principal.namespace.key)
         except ValueError as error:
             return Response(400, str(error).encode(), "text/plain; charset=utf-8")
         topic = await self._with_floor(topic, since)
 
         async def run(exchange: Exchange) -> None:
-            subscription = await self._bus.follow(topic, POKES, exchange.outlet, since, POKES.ready)
+            subscription = await self._bus.follow(
+                topic, POKES, exchange.outlet, since, greeting=POKES.ready, welcome=lambda: self._welcome(principal)
+            )
             try:
                 await exchange.closed()
             finally:

@@ -20,11 +20,11 @@ import trio
 from appliance.bus import Bus
 from appliance.clock import stamp
 from appliance.egress.memo import once
-from appliance.errors import Rejected
+from appliance.errors import Forbidden, Rejected
 from appliance.model.event import Event, Head
 from appliance.model.frames import ping_frame, text_frame
 from appliance.model.http import Request, Socket, SocketClosed, SocketRoute
-from appliance.model.principal import READ
+from appliance.model.principal import READ, Principal
 from appliance.model.topic import Topic
 
 __all__ = ["TAIL", "Tail", "TailDialect"]
@@ -62,11 +62,16 @@ TAIL = TailDialect()
 
 class Tail:
     def __init__(
-        self, bus: Bus, head: Callable[[int, str], Awaitable[Head | None]], newest: Callable[[int], int]
+        self,
+        bus: Bus,
+        head: Callable[[int, str], Awaitable[Head | None]],
+        newest: Callable[[int], int],
+        welcome: Callable[[Principal], bool],
     ) -> None:
         self._bus = bus
         self._head = head
         self._newest = newest
+        self._welcome = welcome
 
     def route(self) -> SocketRoute:
         return SocketRoute("/ws/tail", self.serve, "Stored and new events as JSON", scope=READ, admit=self.admit)
@@ -74,6 +79,8 @@ class Tail:
     def admit(self, request: Request) -> None:
         _topic(request.query, 0)
         _since(request.query)
+        if request.principal is not None and request.principal.memories:
+            raise Forbidden("this token is bound to memories, a tail shows the whole namespace")
 
     async def serve(self, socket: Socket) -> None:
         principal = socket.request.principal
@@ -82,7 +89,9 @@ class Tail:
         since = _since(socket.request.query)
         position = await self._newest_of(topic) if since == "last" else since
         try:
-            subscription = await self._bus.follow(topic, TAIL, socket.outlet, position)
+            subscription = await self._bus.follow(
+                topic, TAIL, socket.outlet, position, welcome=lambda: self._welcome(principal)
+            )
         except trio.BrokenResourceError:
             return
         try:

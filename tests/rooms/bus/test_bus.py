@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import trio
@@ -168,7 +169,7 @@ async def test_greeting_comes_before_everything_and_nothing_after_it_is_missed()
         peer.shut()
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(house.bus.follow, house.topic(), Numbers(), peer, None, b"ready ")
+            nursery.start_soon(partial(house.bus.follow, greeting=b"ready "), house.topic(), Numbers(), peer, None)
             await trio.testing.wait_all_tasks_blocked()
             await house.write("order-1")  # the greeting is not even sent yet
             peer.open.set()
@@ -298,15 +299,21 @@ async def test_a_peer_that_breaks_during_history_leaves_nothing_behind():
         assert house.bus.members == 0
 
 
-async def test_evicting_a_namespace_kills_its_connections_only():
-    async with a_house() as house:
-        inside, outside = Peer(), Peer()
-        await house.bus.follow(house.topic(), Numbers(), inside, None)
-        await house.bus.follow(Topic(house.namespace + 1), Numbers(), outside, None)
+async def test_who_is_no_longer_welcome_is_gone_within_five_seconds(autojump_clock: trio.testing.MockClock):
+    bus = Bus(_nothing, lambda key: 0)
+    welcome = {"revoked": True, "valid": True}
+    async with trio.open_nursery() as nursery:
+        await nursery.start(bus.run)
+        peers = {name: Peer() for name in welcome}
+        for name, peer in peers.items():
+            await bus.follow(Topic(1), Numbers(), peer, None, welcome=lambda name=name: welcome[name])
 
-        house.bus.evict(house.namespace)
+        welcome["revoked"] = False
+        await trio.sleep(5.1)
 
-        assert (inside.alive, outside.alive, house.bus.members) == (False, True, 1)
+        assert [peers[name].alive for name in ("revoked", "valid")] == [False, True]
+        assert bus.members == 1
+        nursery.cancel_scope.cancel()
 
 
 async def test_quiet_connections_get_a_sign_of_life(autojump_clock: trio.testing.MockClock):
