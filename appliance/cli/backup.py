@@ -16,7 +16,7 @@ from appliance.cli.exits import Exit
 from appliance.cli.local import holder_of, log_folder, offline, runs_here
 from appliance.cli.render import amount, size, table
 from appliance.client.protocol import rest
-from appliance.errors import ApplianceError, Conflict, NotFound
+from appliance.errors import Conflict, Corrupt, NotFound
 from appliance.storage import backup as store
 from appliance.storage.ports import Proof
 from appliance.supervise.place import hold
@@ -40,7 +40,7 @@ def backup() -> None:
     """Copies of everything: events, tokens as hashes, configuration."""
 
 
-@backup.command("now", fields="name, created, program, reason, events, tokens, namespaces, files")
+@backup.command("now", fields="name, created, program, reason, events, namespaces, files")
 @with_desk
 def now(desk: Desk) -> None:
     """Make a backup, check it whole, and print its name."""
@@ -62,11 +62,7 @@ def now(desk: Desk) -> None:
 @with_desk
 def list_(desk: Desk) -> None:
     """List backups, newest first, and when each was last proven."""
-    if desk.options.url and desk.server.data is None:
-        with desk.client() as client:
-            rows: list[dict[str, Any]] = client.run(rest("GET", PATH))
-    else:
-        rows = msgspec.to_builtins(store.listing(_folder(desk)))
+    rows = _rows(desk)
     cells = [
         (row["name"], f"{row['events']:,}".replace(",", " "), size(row["size"]), row["reason"], _state(row))
         for row in rows
@@ -81,10 +77,8 @@ def list_(desk: Desk) -> None:
 @with_desk
 def verify(desk: Desk, names: Sequence[str], everything: bool) -> int:
     """Check every event of a backup: the newest, those named, or all."""
-    folder = _folder(desk)
-    chosen = [folder / one.name for one in store.listing(folder)] if everything else []
-    chosen += [_named(desk, name) for name in names or ([] if everything else [""])]
-    results = [_verified(one) for one in chosen]
+    wanted = [row["name"] for row in _rows(desk)] if everything else list(names) or [""]
+    results = [_verified(desk, name) for name in wanted]
     lines = [f"{_mark(one, desk)} {one['name']}  {one['message']}" for one in results]
     desk.show({"backups": results}, "\n".join(lines) or "no backups")
     return Exit.DONE if all(one["ok"] for one in results) else Exit.FAILED
@@ -128,13 +122,43 @@ def _named(desk: Desk, name: str) -> Path:
     return Path(name) if name and Path(name).is_dir() else store.find(_folder(desk), name)
 
 
-def _verified(folder: Path) -> dict[str, Any]:
+def _remote(desk: Desk) -> bool:
+    """Whether the backups are on another machine."""
+    return bool(desk.options.url) and desk.server.data is None
+
+
+def _rows(desk: Desk) -> list[dict[str, Any]]:
+    """What backups there are, newest first."""
+    if not _remote(desk):
+        local: list[dict[str, Any]] = msgspec.to_builtins(store.listing(_folder(desk)))
+        return local
+    with desk.client() as client:
+        listed: list[dict[str, Any]] = client.run(rest("GET", PATH))["backups"]
+    return listed
+
+
+def _verified(desk: Desk, name: str) -> dict[str, Any]:
+    """Check one. That it is damaged is a result; that there is none is an error."""
     try:
-        found = store.verify(folder, wall_us=_wall_us())
-    except ApplianceError as error:
-        return {"name": folder.name, "ok": False, "events": 0, "message": error.message, "hint": error.hint}
-    message = f"{amount(found.events, 'event')}, every one as it was written"
-    return {"name": folder.name, "ok": True, "events": found.events, "message": message, "hint": ""}
+        found = _proven_there(desk, name) if _remote(desk) else _proven_here(desk, name)
+    except Corrupt as error:
+        return {"name": name or "newest", "ok": False, "events": 0, "message": error.message, "hint": error.hint}
+    message = f"{amount(found['events'], 'event')}, every one as it was written"
+    return {"name": found["name"], "ok": True, "events": found["events"], "message": message, "hint": ""}
+
+
+def _proven_here(desk: Desk, name: str) -> dict[str, Any]:
+    manifest: dict[str, Any] = msgspec.to_builtins(store.verify(_named(desk, name), wall_us=_wall_us()))
+    return manifest
+
+
+def _proven_there(desk: Desk, name: str) -> dict[str, Any]:
+    wanted = name or next((row["name"] for row in _rows(desk) if not row["problem"]), "")
+    if not wanted:
+        raise NotFound(f"no backup at {desk.server.url}", hint="make one: appliance backup now")
+    with desk.client(timeout=SLOW) as client:
+        manifest: dict[str, Any] = client.run(rest("POST", f"{PATH}/{wanted}/verify"))
+    return manifest
 
 
 def _counts(before: Sequence[Proof] | None, after: Sequence[Proof], desk: Desk) -> str:

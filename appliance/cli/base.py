@@ -11,7 +11,7 @@ import click
 from appliance.cli.desk import Desk, Globals
 from appliance.cli.exits import Usage
 
-__all__ = ["GLOBALS_LINE", "Chooser", "Count", "Noun", "VerbCommand", "globals_of", "usage_of", "verb"]
+__all__ = ["GLOBALS_LINE", "HELP", "Chooser", "Count", "Noun", "VerbCommand", "globals_of", "usage_of", "verb"]
 
 HELP = {"help_option_names": ["-h", "--help"]}
 GLOBALS_LINE = "--config FILE  --data DIR  --url URL  --token T  --json  --quiet  --no-color"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from appliance.client import Client
     from appliance.config.load import Loaded
 
-__all__ = ["Desk", "Globals", "with_desk"]
+__all__ = ["Desk", "Globals", "fields", "with_desk"]
 
 
 @dataclass

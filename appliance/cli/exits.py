@@ -36,6 +36,7 @@ class Usage(ApplianceError):
 
 
 def exit_code(error: ApplianceError) -> Exit:
+    """The code that tells a script whose move is next."""
     match error:
         case ConfigError() | Usage():
             return Exit.USAGE

@@ -28,7 +28,32 @@ from appliance.client.shapes import (
 )
 from appliance.errors import Rejected
 
-__all__ = ["PAGE", "Call", "Operation", "Session", "poke_of"]
+__all__ = [
+    "PAGE",
+    "Call",
+    "Operation",
+    "Session",
+    "categories",
+    "create_namespace",
+    "delete_namespace",
+    "export_lines",
+    "health",
+    "import_lines",
+    "last",
+    "namespace_info",
+    "namespaces",
+    "poke_of",
+    "read_category",
+    "read_stream",
+    "rest",
+    "rpc",
+    "server_version",
+    "streams",
+    "subscribe",
+    "version",
+    "write",
+    "write_many",
+]
 
 T = TypeVar("T")
 
@@ -184,6 +209,7 @@ def write(message: Write, key: str = "") -> Operation[Receipt]:
 
 
 def write_many(messages: Sequence[Write], key: str = "") -> Operation[tuple[Receipt, ...]]:
+    """All or none; one receipt for each message."""
     entries = [
         {"stream": message.stream}
         | _content(message)
@@ -228,6 +254,7 @@ def read_category(
     member: int | None = None,
     size: int | None = None,
 ) -> Operation[list[Message]]:
+    """Messages from a global position on; category "" is all of them."""
     group = None if member is None else {"member": member, "size": size}
     options = _given(position=position, batchSize=batch, correlation=correlation, consumerGroup=group)
     return rpc(_of_category, "category.get", category, options)
@@ -330,6 +357,7 @@ def rest(method: str, path: str, value: object = None, query: Mapping[str, str] 
 
 
 def subscribe(topic: Topic, position: int) -> Call:
+    """Opens an event stream: what is stored from a place on, then what comes."""
     query: dict[str, str] = {}
     if topic.stream is not None:
         query["stream"] = topic.stream

@@ -15,6 +15,7 @@ import msgspec
 from appliance.errors import (
     ApplianceError,
     Conflict,
+    Corrupt,
     Duplicate,
     Forbidden,
     KeyReused,
@@ -48,6 +49,7 @@ BY_CODE: dict[str, type[ApplianceError]] = {
     "IDEMPOTENCY_KEY_REUSED": KeyReused,
     "INVALID_JSON": Rejected,
     "INVALID_RECORD": Rejected,
+    "corrupt": Corrupt,
     "duplicate": Duplicate,
     "idempotency_key_reused": KeyReused,
 }

@@ -85,14 +85,26 @@ def test_without_a_log_or_a_backup_that_is_said(call):
 
 def test_a_named_server_is_asked(store, ask):
     manifest = {"name": "2026-01-01T00-00-00Z", "events": 5, "files": {"log.db": {"size": 4096, "sha256": "0"}}}
-    row = {"name": "x", "events": 5, "size": 1, "reason": "asked", "proven": "", "problem": "no manifest"}
-    store.refuse = [(201, json.dumps(manifest).encode()), (200, json.dumps([row]).encode())]
+    rows = [
+        {"name": "bad", "events": 5, "size": 1, "reason": "asked", "proven": "", "problem": "no manifest"},
+        {"name": "good", "events": 5, "size": 1, "reason": "asked", "proven": "2026-01-01", "problem": ""},
+    ]
+    damaged = {"code": "corrupt", "message": "good/log.db is not what was written"}
+    listing = (200, json.dumps({"folder": "/d", "every_s": None, "keep": 3, "backups": rows}).encode())
+    store.refuse = [(201, json.dumps(manifest).encode()), listing, listing, (200, json.dumps(manifest).encode())]
 
-    made, listed = ask("backup", "now"), ask("backup", "list")
+    made, listed, checked = ask("backup", "now"), ask("backup", "list"), ask("backup", "verify")
+    store.refuse = [(500, json.dumps(damaged).encode())]
+    bad = ask("backup", "verify", "good")
+    store.refuse = [(200, b'{"backups": []}')]
+    none = ask("backup", "verify")
 
     assert (made.out, made.err) == ("2026-01-01T00-00-00Z\n", "5 events, 4.1 kB, opened and checked whole\n")
     assert listed.out.splitlines()[1].endswith("no: no manifest")
-    assert [(method, target) for method, target, _, _ in store.requests] == [
-        ("POST", "/api/v1/backups"),
-        ("GET", "/api/v1/backups"),
+    assert (checked.code, checked.out[:22]) == (0, "✓ 2026-01-01T00-00-00Z")
+    assert (bad.code, bad.out) == (1, "✗ good  good/log.db is not what was written\n")
+    assert none.code == 5
+    assert [target for _, target, _, _ in store.requests] == [
+        *("/api/v1/backups", "/api/v1/backups", "/api/v1/backups", "/api/v1/backups/good/verify"),
+        *("/api/v1/backups/good/verify", "/api/v1/backups"),
     ]
