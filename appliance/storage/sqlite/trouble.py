@@ -12,7 +12,7 @@ import apsw
 
 from appliance.errors import ApplianceError, Broken, Corrupt, Unavailable
 
-__all__ = ["explained", "explaining", "in_our_words"]
+__all__ = ["RESTORE", "explained", "explaining", "in_our_words"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 

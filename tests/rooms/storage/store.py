@@ -101,8 +101,11 @@ class Store:
     def put(self, stream: str, type: str = "Happened", data: str = "{}", **fields: Any) -> Event:
         return self.write(Draft(stream, type, data, **fields))[0]
 
+    def query(self, stream: str | None = None, **fields: Any) -> Query:
+        return Query(self.key, stream, **fields)
+
     def events(self, stream: str | None = None, **fields: Any) -> list[Event]:
-        return self.reader.events(Query(self.key, stream, **fields))
+        return self.reader.events(self.query(stream, **fields))
 
     def places(self, stream: str | None = None, **fields: Any) -> list[int]:
         return [event.global_position for event in self.events(stream, **fields)]
@@ -111,7 +114,7 @@ class Store:
         return [event.position for event in self.events(stream, **fields)]
 
     def page(self, stream: str | None = None, **fields: Any) -> Page:
-        return self.reader.page(Query(self.key, stream, **fields))
+        return self.reader.page(self.query(stream, **fields))
 
     def take(self, *records: Imported) -> tuple[Event, ...]:
         """Import one batch, sealed."""
