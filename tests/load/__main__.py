@@ -14,12 +14,13 @@ from tests.load import history
 from tests.load.arena import Arena
 from tests.load.contest import Outcome, Verdict, run
 from tests.load.goals import CONTESTS
-from tests.load.machine import GENERATOR_CORE, ROOT, SERVER_CORE, describe, sync_cost_us
+from tests.load.machine import GENERATOR_CORE, ROOT, SERVER_CORE, describe, others, sync_cost_us
 from tests.load.report import goal_lines, table_lines
 
 HISTORY = ROOT / "artifacts/load-history.jsonl"
 EVENTS, SHORT_EVENTS = 10_000_000, 200_000
 ROUNDS, SHORT_ROUNDS = 7, 5
+BUSY = 0.5  # cores
 
 
 def arguments() -> argparse.Namespace:
@@ -48,6 +49,8 @@ def main() -> int:
     events = chosen.events or (SHORT_EVENTS if chosen.short else EVENTS)
     begun = time.time()
     print(f"{describe()}; server on core {SERVER_CORE}, driver on core {GENERATOR_CORE}")
+    if others() > BUSY:
+        print(f"other work keeps {others():.1f} cores busy: ratios bear that, latencies and absolute rates do not")
     outcomes = []
     with Arena(events=events, data=chosen.data) as arena:
         print(f"one 4 KiB write and sync: {sync_cost_us(arena.folder):.0f} µs in {arena.folder}")

@@ -29,6 +29,7 @@ __all__ = [
     "describe",
     "free_port",
     "nobody",
+    "others",
     "resident_mib",
     "start",
     "sync_cost_us",
@@ -156,6 +157,11 @@ def sync_cost_us(folder: Path, count: int = 200) -> float:
         os.close(descriptor)
         (folder / "sync-probe").unlink()
     return statistics.median(costs)
+
+
+def others() -> float:
+    """How many tasks ran or wanted to run in the last minute, on average."""
+    return os.getloadavg()[0]
 
 
 def describe() -> str:
