@@ -20,7 +20,7 @@ from tests.load.report import goal_lines, table_lines
 HISTORY = ROOT / "artifacts/load-history.jsonl"
 EVENTS, SHORT_EVENTS = 10_000_000, 200_000
 ROUNDS, SHORT_ROUNDS = 7, 5
-BUSY = 0.5  # cores
+BUSY = 0.5  # load average
 
 
 def arguments() -> argparse.Namespace:
@@ -50,7 +50,7 @@ def main() -> int:
     begun = time.time()
     print(f"{describe()}; server on core {SERVER_CORE}, driver on core {GENERATOR_CORE}")
     if others() > BUSY:
-        print(f"other work keeps {others():.1f} cores busy: ratios bear that, latencies and absolute rates do not")
+        print(f"load average {others():.1f}, so other work is running: ratios bear that, latencies and rates do not")
     outcomes = []
     with Arena(events=events, data=chosen.data) as arena:
         print(f"one 4 KiB write and sync: {sync_cost_us(arena.folder):.0f} µs in {arena.folder}")
