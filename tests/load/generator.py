@@ -6,6 +6,7 @@ have. Server time per request is read from the kernel before and after, so it in
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import subprocess
@@ -55,8 +56,10 @@ class Load:
 
 @functools.cache
 def compiled() -> Path:
-    """The generator's program, built once per process."""
-    target = Path(tempfile.mkdtemp(prefix="appliance-generator-")) / "generator"
+    """The generator's program, built once per process and gone with it."""
+    folder = tempfile.TemporaryDirectory(prefix="appliance-generator-")
+    atexit.register(folder.cleanup)
+    target = Path(folder.name) / "generator"
     subprocess.run(["cc", "-O2", "-Wall", "-o", str(target), str(SOURCE)], check=True)
     return target
 
