@@ -21,11 +21,11 @@ import trio
 from prometheus_client import CollectorRegistry
 from trio.lowlevel import notify_closing, wait_readable
 
-from appliance.errors import LimitReached
 from appliance.model.http import Request, Route, SocketRoute, problem
 from appliance.web.connection import Connection
 from appliance.web.limits import Limits
 from appliance.web.listen import url_host
+from appliance.web.refusal import Refusal
 from appliance.web.rest import QuartLane
 from appliance.web.router import Authenticate, Router
 from appliance.web.secure import SecureWire
@@ -152,7 +152,7 @@ class Front:
                     nursery.start_soon(self._accept, listener)
 
     async def _accept(self, listener: socket.socket) -> None:
-        while True:
+        while listener.fileno() >= 0:
             await wait_readable(listener)
             try:
                 for _ in range(ACCEPTS):
@@ -202,13 +202,12 @@ class Front:
         """Say 503, once the peer has asked something: an answer before the question gets lost."""
         limits = self._limits
         wire = Wire(sock, write_deadline=limits.goodbye)
-        full = LimitReached(f"the limit of {reason.replace('_', ' ')} is reached", retry_after=1)
-        answer = problem(full)
-        answer.status = 503
+        full = Refusal(503, reason, "too many connections are open", hint="try again in 1 s", retry_after=1)
+        answer = self._shared.renderer.response(problem(full, self._shared.request_id(None)), close=True)
         try:
             with trio.move_on_after(limits.goodbye):
                 await wire.receive_some()
-                await wire.write(self._shared.renderer.response(answer, close=True))
+                await wire.write(answer)
             await wire.finish(limits.goodbye)
         except trio.BrokenResourceError:
             pass  # it did not wait for the answer

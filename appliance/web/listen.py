@@ -72,24 +72,27 @@ def _open(addresses: list[tuple[socket.AddressFamily, tuple[str, int]]]) -> list
         for family, (host, port) in addresses:
             port = port or (opened[0].getsockname()[1] if opened else 0)
             try:
-                sock = undo.enter_context(socket.socket(family, socket.SOCK_STREAM))
-                _bind(sock, host, port)
+                opened.append(undo.enter_context(_bound(family, host, port)))
             except OSError as error:
-                if opened and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
-                    continue  # no IPv6 here
-                raise
-            opened.append(sock)
+                if not opened or error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                    raise  # else: no IPv6 here
         undo.pop_all()
     return opened
 
 
-def _bind(sock: socket.socket, host: str, port: int) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    sock.bind((host, port))
-    sock.listen(BACKLOG)
-    sock.setblocking(False)
+def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _unavailable(spec: str, error: OSError) -> ConfigError:

@@ -34,6 +34,7 @@ class Meter(Collector):
 
     def request(self, lane: str, status: int) -> None:
         self.requests[lane, status // 100] += 1
+        self.bugs += status == 500
 
     def collect(self) -> Iterable[Metric]:
         yield self._gauge("connections", "open connections", self.open)

@@ -17,16 +17,18 @@ _KINDS = 256  # heads kept; a handler that invents content types gets them built
 
 
 class Renderer:
-    """Writes heads. `tick` once a second keeps the date right."""
+    """Writes heads. `tick` keeps the date right; it is cheap within one second."""
 
-    def __init__(self, wall_s: float = 0.0) -> None:
+    def __init__(self, wall_s: int = 0) -> None:
         self._heads: dict[tuple[int, str], bytes] = {}
-        self._date = ""
-        self.tick(wall_s)
-
-    def tick(self, wall_s: float) -> None:
+        self._wall_s = wall_s
         self._date = formatdate(wall_s, usegmt=True)
-        self._heads.clear()
+
+    def tick(self, wall_s: int) -> None:
+        if wall_s != self._wall_s:
+            self._wall_s = wall_s
+            self._date = formatdate(wall_s, usegmt=True)
+            self._heads.clear()
 
     def response(self, answer: Response, *, close: bool = False, head_only: bool = False) -> bytes:
         """A whole answer.

@@ -167,12 +167,18 @@ def parameters(template: str) -> list[str]:
 def failure(error: Exception, request: Request) -> Response:
     """The answer for a handler that raised: ours as they are, everything else as a counted bug."""
     if isinstance(error, ApplianceError) and not isinstance(error, Broken):
-        return problem(error, request.request_id)
+        return _problem(error, request)
     if isinstance(error, trio.BrokenResourceError):  # the peer left its own body; nobody will read this
-        return problem(PeerFailed("the connection broke"), request.request_id)
+        return _problem(PeerFailed("the connection broke"), request)
     log.error("handler failed", method=request.method, path=request.path, request=request.request_id, exc_info=error)
     hint = "the log of the appliance has the details under this request_id"
-    return problem(Broken("something went wrong here; it is not your fault", hint=hint), request.request_id)
+    return _problem(Broken("something went wrong here; it is not your fault", hint=hint), request)
+
+
+def _problem(error: ApplianceError, request: Request) -> Response:
+    answer = problem(error, request.request_id)
+    answer.headers += (("x-request-id", request.request_id),)
+    return answer
 
 
 # -- what is not there ------------------------------------------------------------------------
@@ -185,7 +191,7 @@ _PAGE = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Not here
 def _not_found(request: Request) -> Response:
     if "text/html" in request.headers.get("accept", ""):
         return Response(404, _PAGE, "text/html; charset=utf-8")
-    answer = problem(NotFound("Endpoint not found", hint="GET /openapi.json lists what is here"), request.request_id)
+    answer = _problem(NotFound("Endpoint not found", hint="GET /openapi.json lists what is here"), request)
     # Clients of the message-store API look for exactly this `error`.
     body = msgspec.json.decode(answer.body) | {"error": {"code": "NOT_FOUND", "message": "Endpoint not found"}}
     return Response(404, msgspec.json.encode(body), "application/json", answer.headers)
@@ -194,7 +200,7 @@ def _not_found(request: Request) -> Response:
 def _not_allowed(allow: str) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
         error = MethodNotAllowed(f"{request.method} is not served at {request.path}", hint=f"use {allow}")
-        response = problem(error, request.request_id)
+        response = _problem(error, request)
         response.headers += (("allow", allow),)
         return response
 

@@ -16,11 +16,10 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_st
 
 from appliance.errors import ApplianceError, Forbidden, NotFound
 from appliance.model.frames import close_frame
-from appliance.model.http import Outlet, Request, Response, SocketClosed, SocketRoute, problem
+from appliance.model.http import Outlet, Request, Response, SocketClosed, SocketRoute
 from appliance.web.closecodes import Close, code_for
 from appliance.web.handshake import canonical_head, check_upgrade, choose_subprotocol
 from appliance.web.head import Head
-from appliance.web.refusal import Refusal
 from appliance.web.router import failure
 from appliance.web.shared import Line, Shared
 
@@ -171,7 +170,7 @@ def admit(shared: Shared, head: Head, request: Request) -> SocketRoute | Respons
     except Exception as error:  # noqa: BLE001 - the border: an answer, not a crash
         if isinstance(error, ApplianceError):
             shared.refused("upgrade")
-        answer = problem(error, request.request_id) if isinstance(error, Refusal) else failure(error, request)
+        answer = failure(error, request)
         if answer.status == 426:
             answer.headers += (("sec-websocket-version", "13"),)
         return answer

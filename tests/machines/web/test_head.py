@@ -168,37 +168,10 @@ def test_beginning_that_can_become_no_head_is_refused_at_once(data: bytes):
 
 PIECES = st.sampled_from(
     [
-        b"GET",
-        b"POST",
-        b"get",
-        b" ",
-        b"  ",
-        b"/",
-        b"/a?b",
-        b"*",
-        b"HTTP/1.1",
-        b"HTTP/1.0",
-        b"HTTP/2.0",
-        b"\r\n",
-        b"\n",
-        b"\r",
-    ]
-    + [
-        b"Host: a\r\n",
-        b"Host: b\r\n",
-        b"host:a\r\n",
-        b"Content-Length: 3\r\n",
-        b"Content-Length: 03\r\n",
-        b"X: \ta\t \r\n",
-    ]
-    + [
-        b"Transfer-Encoding: chunked\r\n",
-        b"Transfer-Encoding: gzip\r\n",
-        b"Connection: close\r\n",
-        b" fold\r\n",
-        b":",
-        b"\x00",
-        b"\xff",
+        *(b"GET", b"POST", b"get", b" ", b"  ", b"/", b"/a?b", b"*", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0"),
+        *(b"\r\n", b"\n", b"\r", b":", b"\x00", b"\xff", b" fold\r\n", b"Host: a\r\n", b"Host: b\r\n", b"host:a\r\n"),
+        *(b"Content-Length: 3\r\n", b"Content-Length: 03\r\n", b"X: \ta\t \r\n", b"Connection: close\r\n"),
+        *(b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: gzip\r\n"),
     ]
 )
 LIKELY = st.sampled_from([b"GET / HTTP/1.1\r\nHost: a\r\n", b"POST /x HTTP/1.1\r\nHost: a\r\n", b"GET / HTTP/1.0\r\n"])

@@ -108,7 +108,9 @@ async def test_handler_that_refuses_or_ends_says_so_in_the_close_code():
     async def expired(socket: Socket) -> None:
         await socket.close(4401, "Token expired " + "ä" * 100)
 
-    sockets = [SocketRoute(path, serve, "x") for path, serve in (("/busy", busy), ("/done", done), ("/expired", expired))]
+    sockets = [
+        SocketRoute(path, serve, "x") for path, serve in (("/busy", busy), ("/done", done), ("/expired", expired))
+    ]
     async with a_house(sockets=sockets) as house:
         codes = []
         for path in ("/busy", "/done", "/expired"):
@@ -189,7 +191,12 @@ async def test_refused_upgrade_is_an_http_answer():
 
 async def test_own_origin_and_no_origin_may_open_a_websocket():
     async with a_house() as house:
-        for fields, status in [((), 101), (("Origin: http://a",), 101), (("Origin: https://a",), 403), (("Origin: null",), 403)]:
+        for fields, status in [
+            ((), 101),
+            (("Origin: http://a",), 101),
+            (("Origin: https://a",), 403),
+            (("Origin: null",), 403),
+        ]:
             peer = await house.peer()
             assert (await peer.ask(upgrade("/ws", *fields))).status == status
 

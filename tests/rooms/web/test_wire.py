@@ -235,7 +235,7 @@ async def test_finish_has_patience_for_its_grace_only(mock_clock: trio.testing.M
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_frames_of_flushers_and_waiters_are_never_torn(seed: int):
-    """Length-prefixed frames from five senders over a tiny buffer to a moody reader, all whole and in each sender's order."""
+    """Five senders over a tiny buffer to a moody reader: all frames whole, and in each sender's order."""
     dice = random.Random(seed)
     sent: dict[int, list[bytes]] = {n: [] for n in range(5)}
     with Pair(buffer=2048) as pair:
