@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from appliance.model.http import Response, Stream
 
-__all__ = ["CONTINUE", "LAST_CHUNK", "Renderer"]
+__all__ = ["CONTINUE", "LAST_CHUNK", "Renderer", "phrase"]
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
