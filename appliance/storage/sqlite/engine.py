@@ -63,15 +63,16 @@ class SqliteEngine:
         """
         path = directory / "log.db"
         with explained(path):
-            db = connect(path, vfs=vfs, durable=durable)
-            try:
+            with contextlib.ExitStack() as opened:
+                db = connect(path, vfs=vfs, durable=durable)
+                opened.callback(db.close)
                 migrate(db, path)
                 mark = MarkFile(directory / "log.mark", vfs) if durable else None
+                if mark is not None:
+                    opened.callback(mark.close)
                 recovery = recover(db, mark, accept_loss=accept_loss)
-            except BaseException:
-                db.close()
-                raise
-            db.wal_autocheckpoint(CHECKPOINT_PAGES)
+                db.wal_autocheckpoint(CHECKPOINT_PAGES)
+                opened.pop_all()
             return cls(db, path, mark, recovery, vfs)
 
     def commit(self, units: Sequence[Unit], *, now_us: int, new_ids: Iterator[str]) -> Committed:
@@ -104,7 +105,7 @@ class SqliteEngine:
         return Committed((events,), events, mark)
 
     def create_namespace(self, id: str, description: str, token: TokenRow, now_us: int) -> Namespace:
-        with self._transaction():
+        with self._change():
             try:
                 key = self._db.execute(SQL["create_namespace"], (id, description, now_us)).get
             except apsw.ConstraintError:
@@ -113,24 +114,24 @@ class SqliteEngine:
         return Namespace(key, id, description, now_us)
 
     def delete_namespace(self, key: int) -> int:
-        with self._transaction():
+        with self._change():
             count = self._drop_events(key)
             self._db.execute("DELETE FROM tokens WHERE namespace = ?", (key,))
             self._db.execute("DELETE FROM namespaces WHERE key = ?", (key,))
         return count
 
     def clear_namespace(self, key: int) -> int:
-        with self._transaction():
+        with self._change():
             count = self._drop_events(key)
             self._db.execute(SQL["empty_namespace"], (key,))
         return count
 
     def put_token(self, row: TokenRow) -> None:
-        with self._transaction():
+        with self._change():
             self._put_token(row)
 
     def retain(self, namespace: int, category: str, before_us: int, limit: int) -> int:
-        with self._transaction():
+        with self._change():
             return Retention(self._db).remove(namespace, category, before_us, limit)
 
     def forget_receipts(self, now_us: int) -> int:
@@ -172,7 +173,7 @@ class SqliteEngine:
             self._unverified.update(batch.spaces)
             if self._since >= VERIFY_EVERY:
                 self._checkpoint_verification()
-            self._db.execute(SQL["advance_ledger"], (after.batch, after.appended, sum_text(after.sum)))
+            self._advance(after)
         self._ledger = after
         self._settle(batch)
         return after
@@ -256,6 +257,19 @@ class SqliteEngine:
         return Duplicate(
             f"global position already exists: {record.global_position}", global_position=record.global_position
         )
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[None]:
+        """A transaction that counts as a batch of its own: if it is lost, the next start says so."""
+        after = replace(self._ledger, batch=self._ledger.batch + 1)
+        with self._transaction():
+            yield
+            self._advance(after)
+        self._ledger = after
+        self.seal(after)
+
+    def _advance(self, after: Mark) -> None:
+        self._db.execute(SQL["advance_ledger"], (after.batch, after.appended, sum_text(after.sum)))
 
     @contextlib.contextmanager
     def _transaction(self, *, keep: bool = False) -> Iterator[None]:

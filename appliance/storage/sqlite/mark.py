@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -49,7 +50,7 @@ class Mark:
 
 
 class MarkFile:
-    """Not thread-safe: one caller writes. `found` is the newest mark at opening, None if no slot was readable.
+    """`found` is the newest mark at opening, None if no slot was readable. Any thread may write.
 
     `vfs` names a SQLite VFS to go through, so that a disk which fails for the log fails for its mark too.
     Everything here raises OSError.
@@ -66,12 +67,26 @@ class MarkFile:
         readable = [mark for mark in slots if mark is not None]
         self.found = max(readable, default=None)
         self._next = 1 if self.found is not None and slots[0] == self.found else 0
+        self._newest = -1  # batch
+        self._lock = threading.Lock()
+
+    def begin(self, mark: Mark) -> None:
+        """Forget what was found: both slots tell of `mark`, even if that is less than before."""
+        with self._lock:
+            self._put(mark)
+            self._put(mark)
 
     def write(self, mark: Mark) -> None:
-        """Returns when the mark is on disk."""
+        """Returns when the mark, or a newer one, is on disk."""
+        with self._lock:
+            if mark.batch > self._newest:
+                self._put(mark)
+
+    def _put(self, mark: Mark) -> None:
         self._file.write(mark.encode(), self._next * SLOT)
         self._file.sync()
         self._next ^= 1
+        self._newest = mark.batch
 
     def close(self) -> None:
         self._file.close()

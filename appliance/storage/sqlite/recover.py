@@ -92,7 +92,7 @@ def recover(db: apsw.Connection, mark: MarkFile | None, *, accept_loss: bool) ->
         lost = _compare(ledger, mark, notes, accept_loss=accept_loss)
         if lost:
             _skip_lost(db, lost)
-        mark.write(read_ledger(db))
+        mark.begin(read_ledger(db))
     verified = sum(verify(db, key, since_checkpoint=True) for (key,) in db.execute("SELECT key FROM namespaces"))
     events = db.execute("SELECT coalesce(sum(messages), 0) FROM namespaces").get
     return Recovery(events, verified, lost, tuple(notes))
@@ -111,7 +111,10 @@ def _compare(ledger: Mark, mark: MarkFile, notes: list[str], *, accept_loss: boo
     if found.batch <= ledger.batch:
         return 0
     lost = found.appended - ledger.appended
-    told = f"{lost} acknowledged events are missing: the log ends at {ledger.appended}, {found.appended} were written"
+    if lost:
+        told = f"{lost} acknowledged events are missing: the log ends at {ledger.appended} of {found.appended} written"
+    else:
+        told = "acknowledged changes are missing: of namespaces, tokens or what retention removed"
     if not accept_loss:
         raise EventsLost(
             told,

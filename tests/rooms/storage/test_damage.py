@@ -15,7 +15,7 @@ from appliance.errors import ApplianceError, ConfigError, EventsLost, Unavailabl
 from appliance.model.event import Event
 from appliance.storage.sqlite import SqliteEngine, recover
 from appliance.testing.faults import FaultyDisk
-from tests.rooms.storage.store import Store
+from tests.rooms.storage.store import Store, token_row
 
 WAL_HEADER, FRAME = 32, 24 + 4096  # bytes
 
@@ -79,6 +79,29 @@ def test_truncated_write_ahead_log_is_reported_unless_only_its_spare_end_went(cr
             told += 1
 
     assert told > 30
+
+
+def test_lost_change_of_a_token_is_reported_like_a_lost_event(tmp_path):
+    live, left = tmp_path / "live", tmp_path / "left"
+    live.mkdir()
+    with closing(SqliteEngine.open(live)) as engine:
+        store = Store(engine)
+        store.put("a-1")
+        before = (live / "log.db-wal").stat().st_size
+        engine.put_token(token_row("token of default", namespace=store.key, revoked=store.now))
+        shutil.copytree(live, left)
+    wal = left / "log.db-wal"
+    wal.write_bytes(wal.read_bytes()[:before])
+
+    with pytest.raises(EventsLost) as told:
+        SqliteEngine.open(left)
+
+    assert "tokens" in told.value.message
+    with closing(SqliteEngine.open(left, accept_loss=True)) as engine:
+        assert [row.revoked for row in engine.reader().tokens()] == [None]
+        assert "tokens" in engine.recovery.notes[0]
+    with closing(SqliteEngine.open(left)) as engine:
+        assert engine.recovery.notes == ()
 
 
 def test_torn_tail_that_nobody_was_told_of_is_recovered_quietly(crashed):
