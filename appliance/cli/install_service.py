@@ -18,6 +18,7 @@ __all__ = ["Program", "commands", "service_text", "socket_text"]
 
 DEFAULT_FILE = "/usr/local/lib/appliance/appliance.pyz"  # what the templates name
 DEFAULT_PYTHON = "/usr/bin/python3"
+PROTECTED_HOMES = ("home", "root", "run/user")  # what ProtectHome= hides, see systemd.exec
 STATE = "${STATE_DIRECTORY}"
 
 
@@ -112,8 +113,8 @@ def _this_program() -> Program:
 
 def _hidden(program: Program) -> bool:
     """Whether ProtectHome keeps the service from reading its own program."""
-    path = str(program.file or program.python)
-    return path.startswith(("/home/", "/root/", "/run/user/"))
+    path = Path(program.file or program.python)
+    return any(path.is_relative_to(Path("/") / folder) for folder in PROTECTED_HOMES)
 
 
 commands = {"install-service": install_service}
