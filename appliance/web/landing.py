@@ -81,7 +81,7 @@ class Landing:
             for key, value in self._status().items()
         )
         rows = "".join(
-            f"<tr><td>{method}<td><code>{escape(path)}</code><td>{escape(scope or 'nothing')}<td>{escape(summary)}"
+            f"<tr><td>{method}<td><code>{escape(path)}</code><td>{escape(scope or '–')}<td>{escape(summary)}"
             for method, path, scope, summary in self._api()
         )
         return self._page.substitute(
