@@ -234,7 +234,7 @@ class SqliteEngine:
         return count
 
     def _range(self, namespace: int, first: int, count: int) -> list[Event]:
-        return read_events(self._db, Query(namespace, global_position=first, through=first + count - 1))
+        return read_events(self._db, Query(namespace, global_position=first, through=first + count - 1), whole=True)
 
     def _clash(self, namespace: int, records: Sequence[Imported]) -> Duplicate:
         """Which record of a refused import met something that exists."""

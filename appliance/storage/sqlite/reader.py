@@ -71,7 +71,7 @@ class SqliteReader:
             if size > PAGE_CHARACTERS:
                 cut = True
                 break
-        return Page(",".join(texts), len(texts), position, key & MASK, cut)
+        return Page(",".join(texts), len(texts), position, key & MASK, cut) if texts else Page("", 0)
 
     @explaining
     def last(self, namespace: int, stream: str, type: str = "") -> Event | None:
@@ -160,7 +160,8 @@ class SqliteReader:
         self._db.close()
 
 
-def read_events(db: apsw.Connection, query: Query) -> list[Event]:
+def read_events(db: apsw.Connection, query: Query, *, whole: bool = False) -> list[Event]:
+    """The events of a query; unless `whole`, large ones cut the list short."""
     if query.limit == 0:
         return []
     source, bindings = _source(query)
@@ -170,7 +171,7 @@ def read_events(db: apsw.Connection, query: Query) -> list[Event]:
         event = Event(*row)
         events.append(event)
         room -= len(event.data) + len(event.metadata or "")
-        if room < 0:
+        if room < 0 and not whole:
             break
     return events
 

@@ -10,8 +10,9 @@ import apsw
 import pytest
 
 from appliance.errors import Corrupt, NotFound, Unavailable
+from appliance.model.event import Draft, Page
 from appliance.storage.ports import Engine
-from appliance.storage.sqlite import SqliteEngine, prove
+from appliance.storage.sqlite import SqliteEngine, proof, prove, reader, recover
 from appliance.storage.sqlite.recover import connect
 from tests.rooms.storage.conformance import PersistentConformance
 from tests.rooms.storage.store import NOON, Store
@@ -128,3 +129,57 @@ def test_proof_notices_what_was_changed_behind_our_back(tmp_path, damage):
 def test_proof_of_an_empty_folder_is_not_found(tmp_path):
     with pytest.raises(NotFound):
         prove(tmp_path)
+
+
+def test_large_events_cut_a_page_short_and_paging_on_finds_all_of_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "PAGE_CHARACTERS", 10_000)
+    with closing(SqliteEngine.open(tmp_path)) as engine:
+        store = Store(engine)
+        written = [store.put("a-1", data=f'"{"x" * 3000}"') for _ in range(10)]
+
+        pages, lists, position = [], [], 0
+        while (page := store.page("a-1", position=position, limit=100)).count:
+            pages.append((page.count, page.cut))
+            lists += store.events("a-1", position=position, limit=page.count)
+            position = page.position + 1
+
+        assert pages == [(4, True), (4, True), (2, False)]
+        assert lists == written
+        assert len(store.events("a-1")) == 4
+        assert store.page("nothing-1") == Page("", 0)
+
+
+def test_receipt_of_a_large_unit_is_given_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "PAGE_CHARACTERS", 10_000)
+    with closing(SqliteEngine.open(tmp_path)) as engine:
+        store = Store(engine)
+        drafts = [Draft("a-1", "A", f'"{"x" * 3000}"') for _ in range(10)]
+
+        first, again = (store.write(*drafts, key="k", fingerprint=b"1") for _ in range(2))
+
+        assert (len(again), again) == (10, first)
+
+
+def test_proof_of_an_older_schema_is_made_on_a_copy_with_todays(tmp_path, monkeypatch):
+    with closing(SqliteEngine.open(tmp_path)) as engine:
+        Store(engine).put("a-1")
+    version = recover.SCHEMA_VERSION + 1
+    monkeypatch.setattr(recover, "_MIGRATIONS", [*recover._MIGRATIONS, (version, "CREATE TABLE extra (key);")])
+    monkeypatch.setattr(recover, "SCHEMA_VERSION", version)
+    monkeypatch.setattr(proof, "SCHEMA_VERSION", version)
+    before = (tmp_path / "log.db").read_bytes()
+
+    (found,) = prove(tmp_path)
+
+    assert (found.namespace, found.messages) == ("default", 1)
+    assert (tmp_path / "log.db").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.db", "log.mark"]
+
+
+def test_engine_may_be_closed_twice(tmp_path):
+    engine = SqliteEngine.open(tmp_path)
+    engine.close()
+    engine.close()
+
+    with closing(SqliteEngine.open(tmp_path)) as again:
+        assert again.recovery.notes == ()
