@@ -163,7 +163,9 @@ def admit(shared: Shared, head: Head, request: Request) -> SocketRoute | Respons
             raise NotFound("no WebSocket is served here", hint="GET /openapi.json lists what is here")
         route, request.params = found
         if not shared.origins(request):
-            raise Forbidden("this Origin may not open a WebSocket", hint="list it in the config under [web] origins")
+            raise Forbidden(
+                "this Origin may not open a WebSocket", hint="open it from a page of this appliance, or without Origin"
+            )
         shared.router.allow(request, route.scope)
         if route.admit is not None:
             route.admit(request)
