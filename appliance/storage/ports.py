@@ -16,7 +16,7 @@ from appliance.clock import MICROSECONDS
 from appliance.errors import ApplianceError
 from appliance.model.event import Event, Head, Imported, Namespace, Page, Query, Unit
 
-__all__ = ["KEY_LIFETIME_US", "Committed", "Engine", "Gap", "NamespaceStats", "Proof", "Reader", "Recovery", "TokenRow"]
+__all__ = ["KEY_LIFETIME_US", "Committed", "Engine", "NamespaceStats", "Proof", "Reader", "Recovery", "TokenRow"]
 
 KEY_LIFETIME_US = 24 * 3600 * MICROSECONDS  # how long an idempotency key is remembered
 
@@ -55,14 +55,6 @@ class NamespaceStats:
     messages: int  # stored now
     streams: int  # ever written; one that retention has emptied still has a version
     last: int | None  # latest time of any event ever written, microseconds
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A run of events that retention removed."""
-
-    first: int  # global positions
-    last: int
 
 
 @dataclass(frozen=True, slots=True)

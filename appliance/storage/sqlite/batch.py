@@ -19,7 +19,7 @@ from appliance.storage.ports import KEY_LIFETIME_US
 from appliance.storage.sqlite.sql import SQL
 from appliance.storage.sqlite.state import Category, Head, Space, State
 
-__all__ = ["KEY_BITS", "Batch"]
+__all__ = ["KEY_BITS", "Batch", "Row"]
 
 KEY_BITS = 43  # of events.key that hold the global position: at 10,000 events a second, 27 years
 
@@ -28,6 +28,8 @@ ReadRange = Callable[[int, int, int], list[Event]]  # namespace, first global po
 
 
 class Batch:
+    """What one transaction will write, unit by unit, and what each unit is told."""
+
     def __init__(
         self, db: apsw.Connection, state: State, *, now_us: int, new_ids: Iterator[str], read: ReadRange
     ) -> None:

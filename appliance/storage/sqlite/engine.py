@@ -33,6 +33,8 @@ _PUT_STREAMS = inserts("put_streams", 4)
 
 
 class SqliteEngine:
+    """One file, one writer; open it with `SqliteEngine.open`."""
+
     kind = "sqlite"
 
     def __init__(self, db: apsw.Connection, path: Path, mark: MarkFile | None, recovery: Recovery, vfs: str) -> None:

@@ -16,7 +16,7 @@ from appliance.storage.sqlite.batch import KEY_BITS
 from appliance.storage.sqlite.sql import SQL, one
 from appliance.storage.sqlite.trouble import explaining
 
-__all__ = ["SqliteReader", "read_events"]
+__all__ = ["MASK", "SqliteReader", "read_events"]
 
 MASK = (1 << KEY_BITS) - 1
 PAGE_CHARACTERS = 32 * 1024 * 1024  # a page that might be larger is built row by row and cut there

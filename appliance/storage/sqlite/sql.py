@@ -10,7 +10,7 @@ import apsw
 
 from appliance.errors import Corrupt
 
-__all__ = ["SQL", "inserts", "one", "script"]
+__all__ = ["SIZES", "SQL", "inserts", "one", "script"]
 
 SIZES = (64, 16, 4, 1)  # rows per INSERT
 
