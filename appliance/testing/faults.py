@@ -53,6 +53,9 @@ class _Unsynced:
     before: dict[int, bytes] = field(default_factory=dict)  # sector -> what a crash may bring back
 
 
+BASE = "unix"  # below page checksums, which cannot lie between SQLite and a disk of ours
+
+
 class FaultyDisk(apsw.VFS):
     """Give its `name` to `SqliteEngine.open(..., vfs=name)`. Use as a context manager."""
 
@@ -63,7 +66,7 @@ class FaultyDisk(apsw.VFS):
         self._faults: list[Fault] = []
         self._unsynced: dict[str, _Unsynced] = {}
         self._off = False
-        super().__init__(self.name, "")
+        super().__init__(self.name, BASE)
 
     def __enter__(self) -> FaultyDisk:
         return self
@@ -161,7 +164,7 @@ class FaultyDisk(apsw.VFS):
 
 class _File(apsw.VFSFile):
     def __init__(self, disk: FaultyDisk, path: str, name: str | apsw.URIFilename | None, flags: list[int]) -> None:
-        super().__init__("", name, flags)
+        super().__init__(BASE, name, flags)
         self._disk = disk
         self.path = path
 

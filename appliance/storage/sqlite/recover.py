@@ -14,6 +14,7 @@ from appliance.errors import ConfigError, Corrupt, EventsLost
 from appliance.model.event import Event
 from appliance.storage.digest import MODULUS, digest_of, number_of
 from appliance.storage.ports import Recovery
+from appliance.storage.sqlite import pages
 from appliance.storage.sqlite.batch import KEY_BITS
 from appliance.storage.sqlite.copying import copy
 from appliance.storage.sqlite.mark import Mark, MarkFile
@@ -36,6 +37,8 @@ SCHEMA_VERSION = _MIGRATIONS[-1][0]
 def connect(path: Path, *, vfs: str = "", durable: bool, reading: bool = False) -> apsw.Connection:
     """A connection with our settings. Only the writing one ever checkpoints."""
     db = apsw.Connection(str(path), vfs=vfs or None)
+    if not vfs:
+        pages.reserve(db)
     script(db, SQL["pragmas"])
     if reading:
         db.wal_autocheckpoint(0)

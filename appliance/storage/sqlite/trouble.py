@@ -32,7 +32,10 @@ def in_our_words(error: Exception, path: Path) -> ApplianceError:
         case apsw.CorruptError() | apsw.NotADBError() | UnicodeDecodeError():
             return Corrupt(f"{name} is damaged: {error}", hint=RESTORE)
         case apsw.IOError():
-            if getattr(error, "extendedresult", None) in (apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC):
+            kind = getattr(error, "extendedresult", None)
+            if kind == apsw.SQLITE_IOERR_DATA:
+                return Corrupt(f"{name} is damaged: a page is not what was written", hint=RESTORE)
+            if kind in (apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC):
                 # After a failed sync nobody knows what is on disk, and a second one would report success.
                 return Broken(f"{name} could not be synced: {error}", hint="check the disk, then start again")
             return Unavailable(f"{name} cannot be read or written: {error}", hint="check the disk")
