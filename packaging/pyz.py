@@ -31,7 +31,10 @@ SHEBANG = "/usr/bin/env -S python3 -I"  # isolated: neither PYTHON* variables no
 UNPACK = "~/.cache/appliance"  # where SHIV_ROOT does not say otherwise
 # Folders of the tree and their places in the file: what is no module travels inside the package, as its data.
 OURS = {"appliance": "appliance", "plugins": "appliance/_plugins", "systemd": "appliance/_systemd"}
-UNNEEDED = ("apsw/sqlite_extra_binaries", "apsw/tests", "bin", "share", "trio/_tests")  # the rest of a wheel is its own
+UNNEEDED = ("apsw/tests", "bin", "share", "trio/_tests")
+EXTENSIONS = "apsw/sqlite_extra_binaries"  # of SQLite, plain C: the same source in the wheel of every Python
+WANTED_EXTENSIONS = ("cksumvfs.so",)
+MAY_DIFFER = re.compile(rf"\.dist-info/|^{EXTENSIONS}/")  # between the wheels of two Pythons: notes, and plain C
 ELF_MACHINE = {"x86_64": 62, "aarch64": 183}
 UNSTABLE = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")  # written by pip; they name paths or installers
 
@@ -66,20 +69,23 @@ def installed(folder: Path, python: str, machine: str) -> Path:
     subprocess.run([*command, *wheel_options(python, machine)], check=True, stdin=subprocess.DEVNULL)
     for name in UNNEEDED:  # `bin` above all: the first line of a script names this machine's Python
         shutil.rmtree(folder / name, ignore_errors=True)
+    for path in (folder / EXTENSIONS).iterdir():
+        if path.name not in WANTED_EXTENSIONS:
+            path.unlink()
     for path in [path for path in folder.rglob("*.dist-info/*") if path.name in UNSTABLE]:
         path.unlink()
     return folder
 
 
 def overlay(tree: Path, site: Path) -> None:
-    """Lay `tree` over `site`; two Pythons may differ in compiled modules and notes about the wheel, in nothing else."""
+    """Lay `tree` over `site`, after making sure that what both have is the same."""
     for path in sorted(path for path in tree.rglob("*") if path.is_file()):
-        target = site / path.relative_to(tree)
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(target)
-        elif ".dist-info" not in str(path.relative_to(tree)) and not filecmp.cmp(path, target, shallow=False):
-            sys.exit(f"error: {path.relative_to(tree)} is not the same for every Python; the trees cannot be merged")
+        name = path.relative_to(tree)
+        if not (site / name).exists():
+            (site / name).parent.mkdir(parents=True, exist_ok=True)
+            path.replace(site / name)
+        elif not MAY_DIFFER.search(str(name)) and not filecmp.cmp(path, site / name, shallow=False):
+            sys.exit(f"error: {name} is not the same for every Python; the trees cannot be merged")
 
 
 def check_compiled(site: Path, machine: str) -> None:
