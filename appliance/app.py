@@ -165,9 +165,7 @@ class House:
         self._keeping = Keeping(settings)
 
         self.log = Log(engine, world, lambda events: self.bus.publish(events), retention=self._keeping.ages)
-        self.bus = Bus(
-            self.log.events, self.log.head_position, blocks=settings.clients.ring, idle_every=settings.clients.heartbeat
-        )
+        self.bus = Bus(self.log.events, self.log.head_position, blocks=settings.clients.ring)
         self.identity = Identity(
             self.log,
             world,
@@ -290,13 +288,22 @@ class House:
         )
         routes: list[Route] = [
             *store,
-            Subscribe(self.bus, self.identity.guarded, self.log.head, self.log.head_position, self.identity.still_valid).route(),
+            Subscribe(
+                self.bus, self.identity.guarded, self.log.head, self.log.head_position, self.identity.still_valid
+            ).route(),
             *token_routes(self.identity),
             self.status.route(),
             metrics_route(registry, world),
             *(self.tls.routes() if self.tls else ()),
         ]
-        sockets = [Tail(self.bus, self.log.head, self.log.head_position, self.identity.still_valid).route()]
+        tail = Tail(
+            self.bus,
+            self.log.head,
+            self.log.head_position,
+            self.identity.still_valid,
+            heartbeat=settings.clients.heartbeat,
+        )
+        sockets = [tail.route()]
         name = settings.shown_name
         landing = Landing(self._counts, routes, sockets, name=name, version=__version__)
         routes += [

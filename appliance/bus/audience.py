@@ -6,6 +6,7 @@ the ring. Nothing here is done per event and member.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 from appliance.bus.ring import Block, Ring
@@ -37,8 +38,18 @@ class Audience:
         self.members: dict[Cursor, None] = {}  # an ordered set: who joined first is served first
         self.level: dict[Cursor, None] = {}  # members that have everything sealed so far
         self._pending: list[bytes] = []
+        self._alive = -math.inf  # when its members last got a sign of life
         self._last = 0
         self._joined: dict[int, tuple[bytes, int, int]] = {}  # shared slices since the last seal
+
+    def quiet_for(self, now: float) -> bool:
+        """Whether a sign of life is due; asked by one sweep for all members."""
+        if self._alive == -math.inf:
+            self._alive = now
+        due = now - self._alive >= self.dialect.quiet
+        if due:
+            self._alive = now
+        return due
 
     def add(self, event: Event) -> bool:
         """Whether the event concerns this audience."""

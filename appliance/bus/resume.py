@@ -30,6 +30,7 @@ class Resume:
         self._topic = topic
         self._position = position
         self._next = global_position
+        self._done = False
         self.boundary = 0
 
     @classmethod
@@ -47,10 +48,18 @@ class Resume:
 
     def wanted(self) -> Query | None:
         """What to read next; None: the boundary is reached, go live."""
-        if self._next is None or self._next > self.boundary:
+        if self._done or self._next is None or self._next > self.boundary:
             return None
         return self._topic.query(position=self._position, global_position=self._next, through=self.boundary, limit=PAGE)
 
     def took(self, events: list[Event]) -> None:
-        """The answer to `wanted`. A reader may cut a page short; only an empty one means there is no more."""
-        self._next = events[-1].global_position + 1 if events else self.boundary + 1
+        """The answer to `wanted`. A reader may cut a page short; only an empty one means there is no more.
+
+        A stream is paged by its own positions: those of an import may disagree with the global ones.
+        """
+        if not events:
+            self._done = True
+        elif self._topic.stream is not None:
+            self._position = events[-1].position + 1
+        else:
+            self._next = events[-1].global_position + 1

@@ -26,7 +26,7 @@ __all__ = ["Bus", "Subscription"]
 
 log = structlog.get_logger("bus")
 
-SWEEP = 5.0  # seconds between looks at who may still be here
+SWEEP = 2.5  # seconds between looks at who may still be here, and at who has heard nothing
 SENDS = 300  # offers between two yields: about a millisecond
 PIECE = 256 * 1024  # bytes a member that is behind is sent at once
 RING_BYTES = 8 * 1024 * 1024  # for one audience, less when many share the budget
@@ -58,19 +58,16 @@ class Bus:
         *,
         blocks: int = 4096,
         budget: int = 256 * 1024 * 1024,
-        idle_every: float = 15.0,
     ) -> None:
         """
         Args:
             blocks: kept for each audience; who is further behind reads from the log.
             budget: bytes all rings may hold together.
-            idle_every: seconds between signs of life on connections.
         """
         self._read = read
         self._newest = newest
         self._blocks = blocks
         self._budget = budget
-        self._idle_every = idle_every
         self._audiences = Audiences()
         self._dirty: dict[Audience, None] = {}
         self._wake = trio.Event()
@@ -247,13 +244,10 @@ class Bus:
 
     async def _sweep(self) -> None:
         """One task for all members: ends those no longer welcome, gives the idle their sign of life."""
-        due = trio.current_time() + self._idle_every
         while True:
-            await trio.sleep(min(SWEEP, self._idle_every))
-            alive = trio.current_time() >= due
-            if alive:
-                due += self._idle_every
+            await trio.sleep(SWEEP)
             for audience in self._audiences:
+                alive = audience.quiet_for(trio.current_time())
                 for number, cursor in enumerate(list(audience.members), 1):
                     self._look_after(audience, cursor, alive=alive)
                     if number % SENDS == 0:
@@ -263,7 +257,7 @@ class Bus:
         if not cursor.welcome():
             cursor.outlet.kill()
             self.drop(audience, cursor)
-        elif alive and audience.dialect.idle and cursor in audience.level:
+        elif alive and cursor in audience.level:
             with contextlib.suppress(trio.BrokenResourceError):  # its own task hears of it
                 cursor.outlet.offer(audience.dialect.idle)
 

@@ -56,7 +56,12 @@ class Dialect(Protocol):
 
     @property
     def idle(self) -> bytes:
-        """Sent now and then to a connection with nothing to say; empty: nothing."""
+        """A sign of life for a connection that has nothing to say."""
+        ...
+
+    @property
+    def quiet(self) -> float:
+        """Seconds between two of them."""
         ...
 
     def encode(self, event: Event) -> bytes:

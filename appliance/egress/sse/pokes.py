@@ -27,6 +27,7 @@ def _poke(event: Event) -> bytes:
 class PokeDialect:
     """One block for each message, never merged: clients count them."""
 
+    quiet = 15.0
     idle = chunk(b": keep-alive\n\n")
     ready = chunk(b": ready\n\n")
 

@@ -27,7 +27,7 @@ from appliance.model.http import Request, Socket, SocketClosed, SocketRoute
 from appliance.model.principal import READ, Principal
 from appliance.model.topic import Topic
 
-__all__ = ["TAIL", "Tail", "TailDialect"]
+__all__ = ["Tail", "TailDialect"]
 
 _encode = msgspec.json.encode
 
@@ -50,14 +50,12 @@ class TailDialect:
 
     idle = ping_frame()  # browsers and libraries answer by themselves
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: float = 30.0) -> None:
+        self.quiet = quiet
         self.encode = once(_envelope)
 
     def join(self, parts: Sequence[bytes]) -> bytes:
         return b"".join(parts)
-
-
-TAIL = TailDialect()
 
 
 class Tail:
@@ -67,11 +65,13 @@ class Tail:
         head: Callable[[int, str], Awaitable[Head | None]],
         newest: Callable[[int], int],
         welcome: Callable[[Principal], bool],
+        heartbeat: float,
     ) -> None:
         self._bus = bus
         self._head = head
         self._newest = newest
         self._welcome = welcome
+        self._dialect = TailDialect(heartbeat)
 
     def route(self) -> SocketRoute:
         return SocketRoute("/ws/tail", self.serve, "Stored and new events as JSON", scope=READ, admit=self.admit)
@@ -90,7 +90,7 @@ class Tail:
         position = await self._newest_of(topic) if since == "last" else since
         try:
             subscription = await self._bus.follow(
-                topic, TAIL, socket.outlet, position, welcome=lambda: self._welcome(principal)
+                topic, self._dialect, socket.outlet, position, welcome=lambda: self._welcome(principal)
             )
         except trio.BrokenResourceError:
             return

@@ -77,3 +77,19 @@ def test_every_event_from_since_on_is_seen_once_and_in_order(before, since, stre
     else:
         expected = [event for event in expected if event.position >= since]
     assert seen + live == expected
+
+
+def test_stream_whose_positions_disagree_with_the_global_ones_is_read_whole():
+    stored = [event("a-1", 0, 30), event("a-1", 1, 10), event("a-1", 2, 20)]
+    resume = Resume.since(Topic(1, stream="a-1"), 0)
+    resume.draw(30)
+    seen: list[Event] = []
+
+    while (query := resume.wanted()) is not None:
+        page = [
+            one for one in stored if one.position >= query.position and one.global_position >= query.global_position
+        ]
+        resume.took(page[:1])
+        seen += page[:1]
+
+    assert seen == stored
