@@ -73,7 +73,7 @@ check: setup  ## the gates: format, lint, types, import contracts, docs in step
 # --- proofs --------------------------------------------------------------------------------------
 
 journeys: setup  ## the real process, from outside, over its whole life
-	@$(PY) -m pytest -n $(JOBS) tests/journeys $(ARGS)
+	@$(PY) -m pytest tests/journeys $(ARGS)
 
 conformance: setup  ## foreign clients, architecture, packaging
 	@$(PY) -m pytest -n $(JOBS) tests/contracts $(ARGS)
