@@ -61,9 +61,15 @@ def _names(paths: Iterable[Keys]) -> list[str]:
     return [".".join(path) for path in paths]
 
 
-async def when_saved(file: Path, reload: Callable[[], Awaitable[None]]) -> None:
+async def when_saved(
+    file: Path,
+    reload: Callable[[], Awaitable[None]],
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
     """Reload each time the file changes. Lasts until cancelled."""
     seen = _written(file)
+    task_status.started()
     while True:
         await trio.sleep(LOOK_EVERY)
         if (now := _written(file)) != seen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -52,7 +53,7 @@ class StatusJson(msgspec.Struct, frozen=True):
     storage: Storage
     counts: dict[str, int]
     tree: list[NodeJson]
-    plugins: list[object]
+    plugins: list[dict[str, Any]]  # as the plugin host shows them
 
 
 class Status:
@@ -65,7 +66,7 @@ class Status:
         *,
         counts: Callable[[], Mapping[str, int]],
         tree: Callable[[], Sequence[Node]],
-        plugins: Callable[[], Sequence[object]],
+        plugins: Callable[[], Sequence[dict[str, Any]]],
     ) -> None:
         self._about = about
         self._world = world
