@@ -6,7 +6,6 @@ appliance is; the list at its end is the order of starting, and backwards that o
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import os
 import socket
@@ -25,6 +24,7 @@ from prometheus_client import CollectorRegistry
 from appliance import __version__
 from appliance.auth.routes import token_routes
 from appliance.auth.service import Identity
+from appliance.auth.store import DEFAULT
 from appliance.bus import Bus
 from appliance.config.keeping import Keeping
 from appliance.config.load import Loaded
@@ -32,7 +32,7 @@ from appliance.config.reload import Reloader, when_saved
 from appliance.config.schema import Settings
 from appliance.egress.sse.subscribe import Subscribe
 from appliance.egress.websocket.tail import Tail
-from appliance.errors import ApplianceError, Broken, ConfigError
+from appliance.errors import ApplianceError, Broken
 from appliance.ingress.door import Door
 from appliance.ingress.routes import message_store_routes
 from appliance.log import Log
@@ -56,7 +56,6 @@ from appliance.telemetry.outlet import Outlet
 from appliance.telemetry.status import About, Status, Storage
 from appliance.web.front import Front
 from appliance.web.landing import Landing
-from appliance.web.limits import Limits
 from appliance.web.listen import listen
 from appliance.web.metrics import metrics_route
 from appliance.web.openapi import document, openapi_route
@@ -66,9 +65,6 @@ from appliance.world import RealWorld, World
 __all__ = ["Banner", "House", "Started", "run", "serve"]
 
 log = structlog.get_logger("app")
-
-DEFAULT = "default"  # the namespace in which plugins write
-STDOUT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +95,7 @@ def run(loaded: Loaded, banner: Banner = lambda _: ()) -> int:
     settings = loaded.settings
     shape = settings.telemetry
     os.umask(0o077)  # whatever we write is for our own user: it holds other people's events
-    logs = Logs(Outlet(STDOUT), form=shape.log, level=shape.level, colours=sys.stdout.isatty())
+    logs = Logs(Outlet(sys.stdout.fileno()), form=shape.log, level=shape.level, colours=sys.stdout.isatty())
     try:
         with ExitStack() as held:
             place = held.enter_context(hold(None if _throwaway(loaded) else settings.data))
@@ -169,7 +165,8 @@ class House:
         self._notifier = Notifier.from_environment(os.environ)
         self._keeping = Keeping(settings)
 
-        self.log = Log(engine, world, lambda events: self.bus.publish(events), retention=self._keeping.ages)
+        self.log = Log(engine, world, lambda events: self.bus.publish(events))
+        self._rekeep(settings)
         self.bus = Bus(self.log.events, self.log.head_position, blocks=settings.clients.ring)
         self.identity = Identity(
             self.log,
@@ -209,26 +206,25 @@ class House:
             alive=self._writer_answers,
             status=f"serving on port {self.front.port}",
         )
-        # Started top to bottom, each when the one before is ready; stopped bottom to top.
-        self.supervisor = Supervisor(
-            "appliance",
-            [
-                Child(self.log, OnCrash.EXIT),
-                Child(self.bus, OnCrash.EXIT),
-                Child(self.identity, OnCrash.EXIT),
-                Child(self.plugins, OnCrash.RESTART),
-                Child(self.backups, OnCrash.RESTART),
-                Child(self.front, OnCrash.EXIT, drain_grace=2 * settings.limits.drain),
-                Child(watchdog, OnCrash.EXIT),
-            ],
-            world=world,
-        )
+        self.supervisor = Supervisor("appliance", self._services(watchdog), world=world)
+
+    def _services(self, watchdog: Watchdog) -> list[Child]:
+        """Started top to bottom, each when the one before is ready; stopped bottom to top."""
+        return [
+            Child(self.log, OnCrash.EXIT),
+            Child(self.bus, OnCrash.EXIT),
+            Child(self.identity, OnCrash.EXIT),
+            Child(self.plugins, OnCrash.RESTART),
+            Child(self.backups, OnCrash.RESTART),
+            Child(self.front, OnCrash.EXIT, drain_grace=2 * self._settings.limits.drain),
+            Child(watchdog, OnCrash.EXIT),
+        ]
 
     def welcome(self, banner: Banner) -> None:
         """The sockets accept: tell whoever waits for that."""
         urls = tuple(self.front.urls)
         self.status.urls = urls
-        self._place.announce(_local(urls))
+        self._place.announce(urls)
         self._logs.announce(f"Listening on :{self.front.port}")
         started = Started(
             name=self._settings.shown_name,
@@ -298,7 +294,7 @@ class House:
 
     def _front(self, listeners: Sequence[socket.socket], world: World) -> Front:
         settings, registry = self._settings, CollectorRegistry()
-        limits = _limits(settings)
+        limits = settings.front_limits
         store = message_store_routes(
             self.identity,
             self.door,
@@ -363,17 +359,8 @@ def _throwaway(loaded: Loaded) -> bool:
 
 def _engine(loaded: Loaded, place: Place) -> Engine:
     settings = loaded.settings
-    folder = place.data
-    if settings.db_url:
-        scheme, _, name = settings.db_url.partition("://")
-        if scheme != "sqlite" or not name or Path(name).name != name:
-            raise ConfigError(
-                f"db_url {settings.db_url!r} names no file in the data folder",
-                hint="write sqlite://NAME.db; the folder itself is --data",
-                key="db_url",
-            )
-        folder /= Path(name).stem
-        folder.mkdir(mode=0o700, exist_ok=True)
+    folder = place.data / settings.log_folder
+    folder.mkdir(mode=0o700, exist_ok=True)
     return SqliteEngine.open(folder, durable=not _throwaway(loaded), accept_loss=settings.accept_loss)
 
 
@@ -400,14 +387,6 @@ def _tls(settings: Settings, place: Place) -> Tls | None:
     return None
 
 
-def _limits(settings: Settings) -> Limits:
-    """The front's table; three of its numbers stand elsewhere in the file."""
-    clients = settings.clients
-    return dataclasses.replace(
-        settings.limits, clients=clients.limit, per_address=clients.per_address, event=settings.log.max_event
-    )
-
-
 def _about(loaded: Loaded, place: Place, engine: Engine) -> About:
     found = engine.recovery
     return About(
@@ -418,9 +397,3 @@ def _about(loaded: Loaded, place: Place, engine: Engine) -> About:
         test_mode=loaded.settings.test_mode,
         storage=Storage(engine.kind, found.events, found.verified, found.lost, list(found.notes)),
     )
-
-
-def _local(urls: Sequence[str]) -> str:
-    """The address at which this machine itself finds us."""
-    reachable = [url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:") for url in urls]
-    return next((url for url in reachable if "//127." in url), reachable[0])

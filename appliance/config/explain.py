@@ -151,4 +151,6 @@ def _notes(key: Key) -> str:
 
 
 def _example(key: Key) -> str:
+    if key.optional and key.doc.unit is Unit.PATH:
+        return f'"{key.path[-1]}.pem"'
     return '{ env = "NAME" }' if key.doc.unit is Unit.SECRET else shown(key, key.default)

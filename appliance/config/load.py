@@ -257,6 +257,10 @@ def _revealed(raw: object, where: Surroundings) -> str:
 
 def _join(values: dict[Keys, Any], origins: dict[Keys, Origin]) -> None:
     """What holds between keys."""
+    url = values.get(("db_url",), "")
+    if url and not re.fullmatch(r"sqlite://[\w-][\w.-]*", url):
+        hint = "write sqlite://NAME.db; the folder itself is --data"
+        raise _wrong(f'db_url "{url}" names no file in the data folder,', origins[("db_url",)], ("db_url",), hint)
     tls = {name: values.get(("tls", name)) for name in ("mode", "cert", "key")}
     if (tls["cert"] is None) != (tls["key"] is None):
         given, missing = ("cert", "key") if tls["cert"] else ("key", "cert")

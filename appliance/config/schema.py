@@ -134,7 +134,7 @@ class Settings(msgspec.Struct, frozen=True):
     ] = ("loopback:8420",)
     port: Annotated[int | None, Doc("replaces the port in listen; 0: any", start=True, least=0, most=65535)] = None
     data: Annotated[Path, Doc("folder of the log, its backups and run files", Unit.PATH)] = Path("data")
-    db_url: Annotated[str, Doc("sqlite://FILE: the log's file in the data folder", start=True)] = ""
+    db_url: Annotated[str, Doc("sqlite://NAME.db: a log of that name in the data folder", start=True)] = ""
     token: Annotated[Secret | None, Doc('token of namespace "default"; made up when missing', Unit.SECRET)] = None
     test_mode: Annotated[bool, Doc("for test suites: private temporary data, relaxed tokens", start=True)] = False
     accept_loss: Annotated[bool, Doc("start although acknowledged events are missing", start=True)] = False
@@ -151,6 +151,19 @@ class Settings(msgspec.Struct, frozen=True):
     @property
     def shown_name(self) -> str:
         return self.name or socket.gethostname().partition(".")[0]
+
+    @property
+    def log_folder(self) -> str:
+        """Where the log is in the data folder; empty: in the folder itself."""
+        return Path(self.db_url.removeprefix("sqlite://")).stem
+
+    @property
+    def front_limits(self) -> Limits:
+        """The front's whole table; three of its numbers stand elsewhere in the file."""
+        clients = self.clients
+        return dataclasses.replace(
+            self.limits, clients=clients.limit, per_address=clients.per_address, event=self.log.max_event
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

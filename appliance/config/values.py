@@ -37,7 +37,7 @@ def read(key: Key, raw: object, where: Surroundings) -> Any:
     Raises:
         ValueError: `raw` does not fit; says what would.
     """
-    if key.optional and raw == OFF:
+    if key.optional and key.doc.unit is Unit.DURATION and raw == OFF:
         return None
     if key.many:
         values = [part.strip() for part in raw.split(",")] if isinstance(raw, str) else raw
@@ -56,7 +56,7 @@ def read(key: Key, raw: object, where: Surroundings) -> Any:
 def shown(key: Key, value: Any) -> str:
     """`value` as it would be written in the file."""
     if value is None:
-        return f'"{OFF}"'
+        return f'"{OFF}"' if key.doc.unit is Unit.DURATION else "(none)"
     if isinstance(value, tuple):
         return f"[{', '.join(shown(key, one) for one in value)}]"
     if isinstance(value, Secret):

@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from appliance.errors import Forbidden, Unavailable
 from appliance.supervise.lock import Lock
 
-__all__ = ["Place", "hold"]
+__all__ = ["Place", "hold", "local"]
 
 
 class Place:
@@ -30,8 +30,9 @@ class Place:
         self._lock = lock
         self._address.unlink(missing_ok=True)  # of a process that was killed
 
-    def announce(self, url: str) -> None:
+    def announce(self, urls: Sequence[str]) -> None:
         """From now on the command line finds us here."""
+        url = local(urls)
         self._lock.announce(url)
         fresh = self._address.with_suffix(".new")
         fresh.write_text(url + "\n", encoding="ascii")
@@ -77,3 +78,9 @@ def _taken(folder: Path) -> Place:
         raise Unavailable(
             f"the data folder {folder} cannot be used: {error.strerror}", hint="name another folder with --data"
         ) from error
+
+
+def local(urls: Sequence[str]) -> str:
+    """The one at which this machine itself finds us."""
+    reachable = [url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:") for url in urls]
+    return next((url for url in reachable if "//127." in url), reachable[0])

@@ -107,6 +107,18 @@ def test_tables_of_plugins_come_raw_with_their_lines(written):
     assert load(None, environ={}, flags={}).plugin_source("notes").line(("x",)) is None
 
 
+def test_the_limits_of_the_front_come_from_three_tables():
+    settings = load(
+        None,
+        environ={},
+        flags={"clients.limit": 7, "clients.per_address": 3, "log.max_event": "1MiB", "limits.head": "1KiB"},
+    ).settings
+
+    limits = settings.front_limits
+
+    assert (limits.clients, limits.per_address, limits.event, limits.head) == (7, 3, 2**20, 1024)
+
+
 # Who wins
 
 
@@ -351,6 +363,14 @@ def test_what_is_wrong_in_the_environment_is_named(environ, message):
     assert message in said
 
 
+@pytest.mark.parametrize("url", ["postgres://x/y", "sqlite://", "sqlite:///etc/x.db", "sqlite://../x.db", "x.db"])
+def test_a_database_url_that_names_no_file_in_the_data_folder_is_refused(url):
+    said, hint = refusal(load, None, environ={"EVENTODB_DB_URL": url}, flags={})
+
+    assert said == f'db_url "{url}" names no file in the data folder, in environment variable EVENTODB_DB_URL'
+    assert hint == "write sqlite://NAME.db; the folder itself is --data"
+
+
 def test_a_wrong_flag_is_named_as_it_was_typed():
     said, _ = refusal(load, None, environ={}, flags={"telemetry.level": "loud"})
 
@@ -427,7 +447,9 @@ def test_one_key_or_one_table_is_explained(written):
 
 
 def test_the_default_file_uncommented_is_the_default_configuration(written):
-    lines = [line for line in default_file().splitlines() if not re.match(r"#(\[.*NAME|enabled|token|data)", line)]
+    lines = [
+        line for line in default_file().splitlines() if not re.match(r"#(\[.*NAME|enabled|token|data|cert|key)", line)
+    ]
     text = "\n".join(re.sub(r"^#(?=\S)", "", line) for line in lines).replace("[log.categories.NAME]", "")
 
     as_printed, uncommented = written(default_file()), written(re.sub(r'retention = "off"\n\n', "\n", text, count=1))
@@ -435,7 +457,7 @@ def test_the_default_file_uncommented_is_the_default_configuration(written):
     assert as_printed.settings == Settings()
     assert uncommented.settings == Settings()
     assert {key.path for key in all_keys().values() if not key.doc.start and ANY not in key.path} <= (
-        set(uncommented.values) | {("token",), ("data",)}
+        set(uncommented.values) | {("token",), ("data",), ("tls", "cert"), ("tls", "key")}
     )
 
 

@@ -230,12 +230,6 @@ def test_a_database_url_names_a_file_in_the_data_folder(tmp_path):
     assert (tmp_path / "shop" / "log.db").exists()
 
 
-@pytest.mark.parametrize("url", ["postgres://x/y", "sqlite://", "sqlite:///etc/x.db", "sqlite://../x.db", "x.db"])
-def test_other_database_urls_are_refused(tmp_path, url):
-    with hold(tmp_path) as place, pytest.raises(ConfigError, match="names no file in the data folder"):
-        app._engine(load(None, environ={}, flags={"db_url": url}), place)
-
-
 def test_a_port_replaces_that_of_every_address():
     loaded = load(None, environ={}, flags={"listen": "127.0.0.1:1", "port": 0})
 
@@ -247,33 +241,8 @@ def test_a_port_replaces_that_of_every_address():
     assert [listener.fileno() for listener in listeners] == [-1]
 
 
-def test_the_limits_of_the_front_come_from_three_tables():
-    settings = load(
-        None,
-        environ={},
-        flags={"clients.limit": 7, "clients.per_address": 3, "log.max_event": "1MiB", "limits.head": "1KiB"},
-    ).settings
-
-    limits = app._limits(settings)
-
-    assert (limits.clients, limits.per_address, limits.event, limits.head) == (7, 3, 2**20, 1024)
-
-
 def test_certificate_files_of_ones_own_are_named_when_they_cannot_be_used(tmp_path):
     loaded = load(None, environ={}, flags={"tls.cert": str(tmp_path / "c"), "tls.key": str(tmp_path / "k")})
 
     with hold(tmp_path / "data") as place, pytest.raises(ConfigError, match="cannot use c with k"):
         app._tls(loaded.settings, place)
-
-
-@pytest.mark.parametrize(
-    ("urls", "local"),
-    [
-        (["http://0.0.0.0:80", "http://[::]:80"], "http://127.0.0.1:80"),
-        (["https://[::]:80"], "https://[::1]:80"),
-        (["http://192.168.1.5:80"], "http://192.168.1.5:80"),
-        (["http://192.168.1.5:80", "http://127.0.0.1:81"], "http://127.0.0.1:81"),
-    ],
-)
-def test_this_machine_finds_us_at_an_address_it_can_reach(urls, local):
-    assert app._local(urls) == local

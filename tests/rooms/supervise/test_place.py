@@ -9,7 +9,7 @@ import pytest
 from appliance.errors import Forbidden, Unavailable
 from appliance.supervise.descriptors import enough_for
 from appliance.supervise.lock import DataInUse, holder
-from appliance.supervise.place import hold
+from appliance.supervise.place import hold, local
 
 
 def test_a_folder_is_made_for_us_alone_and_found_by_its_address_while_we_serve(tmp_path):
@@ -17,7 +17,7 @@ def test_a_folder_is_made_for_us_alone_and_found_by_its_address_while_we_serve(t
 
     with hold(data) as place:
         silent = (place.run / "address").exists()
-        place.announce("http://127.0.0.1:8420")
+        place.announce(["http://127.0.0.1:8420"])
         found = (place.run / "address").read_text()
         known = holder(place.run / "lock")
 
@@ -38,7 +38,7 @@ def test_an_address_left_by_a_killed_process_goes_before_we_serve(tmp_path):
 
 def test_a_folder_that_is_held_is_refused_and_its_address_stays(tmp_path):
     with hold(tmp_path) as place:
-        place.announce("http://127.0.0.1:8420")
+        place.announce(["http://127.0.0.1:8420"])
         with pytest.raises(DataInUse, match=r"at http://127\.0\.0\.1:8420"), hold(tmp_path):
             pass
         assert (place.run / "address").exists()
@@ -95,3 +95,16 @@ def test_too_few_descriptors_are_told_and_all_there_are_are_taken(monkeypatch, c
 
     assert (got, taken) == (300, [(300, 300)])
     assert "too few file descriptors" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("urls", "found"),
+    [
+        (["http://0.0.0.0:80", "http://[::]:80"], "http://127.0.0.1:80"),
+        (["https://[::]:80"], "https://[::1]:80"),
+        (["http://192.168.1.5:80"], "http://192.168.1.5:80"),
+        (["http://192.168.1.5:80", "http://127.0.0.1:81"], "http://127.0.0.1:81"),
+    ],
+)
+def test_this_machine_finds_us_at_an_address_it_can_reach(urls, found):
+    assert local(urls) == found
