@@ -1,4 +1,7 @@
-"""What a request says about its sender, read by the rules of the message-store API. Nothing is believed here."""
+"""What a request says about its sender. Nothing is believed here.
+
+Two readers: `presented_token` goes by the rules of the message-store API, `ordinary_token` by those of everything else.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,26 @@ from appliance.auth.dialect import DialectError
 from appliance.auth.tokens import MalformedToken, parse_token
 from appliance.model.http import Request
 
-__all__ = ["claimed_namespace", "claimed_token", "presented_token", "refusal"]
+__all__ = [
+    "UnseenNamespace",
+    "claimed_namespace",
+    "claimed_token",
+    "ordinary_token",
+    "presented_token",
+    "refusal",
+]
 
 BEARER = "Bearer "  # exactly so
+OFFER = "bearer."  # a subprotocol that is none
+
+
+class UnseenNamespace(DialectError):
+    """A token for a namespace nobody has made yet; in test mode it is made then."""
+
+    def __init__(self, namespace: str, token: str) -> None:
+        super().__init__(403, "AUTH_UNAUTHORIZED", "Token not authorized for namespace", {"namespace": namespace})
+        self.namespace = namespace
+        self.token = token
 
 
 def presented_token(request: Request) -> str:
@@ -29,6 +49,27 @@ def presented_token(request: Request) -> str:
 
 def _query_token(request: Request) -> str:
     return request.query.get("token", "") if request.raw_query else ""
+
+
+def ordinary_token(request: Request, *, query_token: bool = False) -> str:
+    """The token of any other request, or nothing."""
+    token = _query_token(request) if query_token else ""
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    if not token and scheme.lower() == "bearer":
+        token = credentials.strip()
+    return token or _offered_token(request)
+
+
+def _offered_token(request: Request) -> str:
+    """What an upgrade offers as subprotocol `bearer.TOKEN`.
+
+    A script in a browser can put it nowhere else: it cannot set headers on a WebSocket, and an address gets into
+    histories and logs. What is chosen and echoed is another subprotocol, never this one.
+    """
+    if "upgrade" not in request.headers:
+        return ""
+    offers = (offer.strip() for offer in request.headers.get("sec-websocket-protocol", "").split(","))
+    return next((offer.removeprefix(OFFER) for offer in offers if offer.startswith(OFFER)), "")
 
 
 def claimed_token(request: Request) -> str:

@@ -1,19 +1,27 @@
-"""Tokens over HTTP, for the command line and the dashboard."""
+"""Tokens and one-time links over HTTP, for the command line and the pages."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 import msgspec
 
+from appliance.auth.codes import LIFETIME
+from appliance.auth.rights import require_admin
 from appliance.auth.service import Identity
-from appliance.auth.store import TokenWish, describe
+from appliance.auth.store import DEFAULT, TokenWish, describe, first_visit
 from appliance.clock import parse_stamp
 from appliance.errors import Rejected
 from appliance.model.http import Request, Response, Route, json_response
 from appliance.model.principal import ADMIN, Principal
 
-__all__ = ["NewToken", "token_routes"]
+__all__ = ["Code", "NewToken", "token_routes", "welcome_routes"]
+
+T = TypeVar("T")
+
+CODE_BODY = 1024  # bytes
+_SECRET = (("cache-control", "no-store"),)
 
 
 class NewToken(msgspec.Struct, forbid_unknown_fields=True):
@@ -35,6 +43,12 @@ class NewToken(msgspec.Struct, forbid_unknown_fields=True):
             raise Rejected("expires is not a time", hint="write it as 2030-01-31T12:00:00Z") from error
 
 
+class Code(msgspec.Struct, forbid_unknown_fields=True):
+    """What `POST /api/v1/welcome` takes: what stands behind `#code=` in a one-time link."""
+
+    code: str
+
+
 def token_routes(identity: Identity) -> tuple[Route, ...]:
     """List, create and revoke. All need an admin's token."""
 
@@ -47,13 +61,10 @@ def token_routes(identity: Identity) -> tuple[Route, ...]:
     async def create(request: Request) -> Response:
         who = caller(request)
         who.require(ADMIN)
-        try:
-            wanted = msgspec.json.decode(request.body, type=NewToken)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Rejected(str(error), hint='a body is like {"scopes": ["read"], "name": "Anna\'s phone"}') from error
+        wanted = _decoded(request.body, NewToken, like='{"scopes": ["read"], "name": "Anna\'s phone"}')
         wish = wanted.wish(who.namespace.id)
         text, row = await identity.create_token(who, wish)
-        return json_response({"token": text} | describe(row, identity.namespace(wish.namespace)), 201)
+        return json_response({"token": text} | describe(row, identity.namespace(wish.namespace)), 201, _SECRET)
 
     async def revoke(request: Request) -> Response:
         row = await identity.revoke_token(caller(request), request.params["token_id"])
@@ -67,3 +78,45 @@ def token_routes(identity: Identity) -> tuple[Route, ...]:
         ),
         Route("DELETE", path + "/{token_id}", revoke, "End a token at once", scope=ADMIN, tags=tags),
     )
+
+
+def welcome_routes(identity: Identity, base_url: Callable[[], str]) -> tuple[Route, ...]:
+    """One-time links: made for an admin, and exchanged by the page they open.
+
+    Args:
+        base_url: the address by which others find us.
+    """
+
+    async def exchange(request: Request) -> Response:
+        code = _decoded(request.body, Code, like='{"code": "…"}').code
+        text, row = await identity.redeem(code, request.peer)
+        return json_response({"token": text} | describe(row, identity.namespace(DEFAULT)), 201, _SECRET)
+
+    def make(request: Request) -> Response:
+        require_admin(request.principal or identity.authenticate(request), first_visit(0))
+        base = base_url()
+        link = identity.one_time_link(base)
+        return json_response({"link": link, "path": link.removeprefix(base), "valid_s": int(LIFETIME)}, 201, _SECRET)
+
+    path, tags = "/api/v1/welcome", ("access",)
+    return (
+        Route(
+            "POST",
+            path,
+            exchange,
+            "Exchange the code of a one-time link, once, for an admin's token",
+            request=Code,
+            body_limit=CODE_BODY,
+            tags=tags,
+        ),
+        Route(
+            "POST", path + "/links", make, "Make a one-time link; whoever opens it is an admin", scope=ADMIN, tags=tags
+        ),
+    )
+
+
+def _decoded(body: bytes, type: type[T], *, like: str) -> T:
+    try:
+        return msgspec.json.decode(body, type=type)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Rejected(str(error), hint=f"a body is like {like}") from error

@@ -16,9 +16,10 @@ from typing import ClassVar, Protocol, TypeVar
 
 import trio
 
-from appliance.auth import store
-from appliance.auth.dialect import DialectError, in_dialect
-from appliance.auth.presented import claimed_namespace, claimed_token, presented_token, refusal
+from appliance.auth import presented, store
+from appliance.auth.codes import CODE_BYTES, Visits
+from appliance.auth.dialect import in_dialect
+from appliance.auth.rights import require_admin, unbound, whole
 from appliance.auth.store import DEFAULT, OWNER, OwnerFile, TokenWish
 from appliance.auth.tokens import SECRET_BYTES, hash_token, make_token
 from appliance.errors import ApplianceError, Duplicate, Forbidden, NotFound, Unauthenticated, Unavailable
@@ -28,7 +29,7 @@ from appliance.model.principal import ADMIN, Principal
 from appliance.storage.ports import Engine, Reader, TokenRow
 from appliance.world import World
 
-__all__ = ["TOKEN_HEADERS", "Identity", "UnseenNamespace"]
+__all__ = ["TOKEN_HEADERS", "Identity"]
 
 T = TypeVar("T")
 
@@ -42,15 +43,6 @@ class _Log(Protocol):
     async def control(self, work: Callable[[Engine], T]) -> T: ...
 
     def forget(self, namespace: int) -> None: ...
-
-
-class UnseenNamespace(DialectError):
-    """A token for a namespace nobody has made yet; in test mode `guarded` makes it."""
-
-    def __init__(self, namespace: str, token: str) -> None:
-        super().__init__(403, "AUTH_UNAUTHORIZED", "Token not authorized for namespace", {"namespace": namespace})
-        self.namespace = namespace
-        self.token = token
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +79,7 @@ class Identity:
         self._deleted: set[str] = set()  # namespaces that an old token does not bring back
         self._nursery: trio.Nursery | None = None
         self._changing = trio.Lock()
+        self._visits = Visits()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         async with trio.open_nursery() as nursery:
@@ -101,7 +94,7 @@ class Identity:
     # Asking who it is
 
     def authenticate(self, request: Request, *, query_token: bool = False) -> Principal:
-        """The caller of an ordinary route.
+        """The caller of an ordinary route, or of a WebSocket, which may also offer the token as a subprotocol.
 
         Args:
             query_token: also take `?token=`.
@@ -109,10 +102,7 @@ class Identity:
         Raises:
             Unauthenticated: no token, or none of ours.
         """
-        token = (request.query.get("token") or "") if query_token and request.raw_query else ""
-        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-        if not token and scheme.lower() == "bearer":
-            token = credentials.strip()
+        token = presented.ordinary_token(request, query_token=query_token)
         if not token and self.relaxed:
             return self._owner()
         if not token:
@@ -121,9 +111,9 @@ class Identity:
         if known is not None and self._lives(known.row):
             return known.principal
         if self.relaxed and known is None:
-            found = self._spaces.get(claimed_namespace(token))
+            found = self._spaces.get(presented.claimed_namespace(token))
             if found is not None:
-                return _whole(found)
+                return whole(found)
         raise Unauthenticated("this token is not valid", hint="it may have expired or been revoked: get a new one")
 
     def message_store(self, request: Request) -> Principal:
@@ -134,11 +124,11 @@ class Identity:
         """
         if self.relaxed:
             return self._anyone(request)
-        token = presented_token(request)
+        token = presented.presented_token(request)
         known = self._known(token)
         if known is not None and self._lives(known.row):
-            return _unbound(known.principal)
-        raise refusal(token)
+            return unbound(known.principal)
+        raise presented.refusal(token)
 
     def guarded(self, handler: Handler) -> Handler:
         """`handler`, asked only with `request.principal` set, in the message-store API's way.
@@ -160,7 +150,7 @@ class Identity:
                 return in_dialect(error).response()
             begun = handler(request)
             answer = await begun if inspect.isawaitable(begun) else begun
-            if not claimed_token(request):
+            if not presented.claimed_token(request):
                 answer.headers += tuple((name, self.owner_token) for name in TOKEN_HEADERS)
             return answer
 
@@ -233,7 +223,7 @@ class Identity:
             Rejected: there can be no such token.
             NotFound: no such namespace.
         """
-        _require_admin(caller, wish)
+        require_admin(caller, wish)
         id, now = self._world.new_id(), self._world.wall_us()
         return await self._change(
             lambda engine: store.create_token(engine, wish, id=id, secret=self._world.secret, now_us=now),
@@ -263,6 +253,33 @@ class Identity:
         now = self._world.wall_us()
         return await self._change(lambda engine: store.revoke_token(engine, id, now_us=now), self._adopt)
 
+    # The first visit
+
+    def one_time_link(self, base_url: str) -> str:
+        """An address that makes its visitor an admin of namespace `default`: once, within 15 minutes.
+
+        The code is the fragment, which browsers keep to themselves: it gets into no log, no proxy and no Referer.
+        """
+        code = self._visits.issue(self._world.secret(CODE_BYTES), self._world.now())
+        return f"{base_url}/welcome#code={code}"
+
+    async def redeem(self, code: str, address: str) -> tuple[str, TokenRow]:
+        """The admin's token that a one-time link promised: its text, shown this once, and what is stored of it.
+
+        Args:
+            address: whose guesses are counted.
+
+        Raises:
+            Unauthenticated: used, expired or never given.
+            LimitReached: too many guesses.
+        """
+        self._visits.enter(code, address, self._world.now())
+        try:
+            return await self.create_token(self._owner(), store.first_visit(self._world.wall_us()))
+        except ApplianceError:
+            self._visits.codes.give_back(code)
+            raise
+
     # Inside
 
     def _known(self, token: str) -> _Known | None:
@@ -278,31 +295,31 @@ class Identity:
 
     def _anyone(self, request: Request) -> Principal:
         """Test mode: what a token claims is believed, and nothing is needed."""
-        token = claimed_token(request)
+        token = presented.claimed_token(request)
         if not token:
             return self._owner()
         known = self._known(token)
         if known is not None:
             if not self._lives(known.row):
-                raise refusal(token)
-            return _unbound(known.principal)
-        claimed = claimed_namespace(token)
+                raise presented.refusal(token)
+            return unbound(known.principal)
+        claimed = presented.claimed_namespace(token)
         found = self._spaces.get(claimed)
         if found is not None:
-            return _whole(found)
+            return whole(found)
         if claimed in self._deleted:
-            raise refusal(token)
-        raise UnseenNamespace(claimed, token)
+            raise presented.refusal(token)
+        raise presented.UnseenNamespace(claimed, token)
 
     async def _anyone_at_all(self, request: Request) -> Principal:
         try:
             return self._anyone(request)
-        except UnseenNamespace as unseen:
+        except presented.UnseenNamespace as unseen:
             try:
                 space, _ = await self.create_namespace(unseen.namespace, token=unseen.token)
             except Duplicate:  # somebody else was first
                 space = self.namespace(unseen.namespace)
-            return _whole(space)
+            return whole(space)
 
     async def _load(self) -> None:
         now = self._world.wall_us()
@@ -374,26 +391,3 @@ class Identity:
         for known in [known for known in self._rows.values() if known.row.namespace == space.key]:
             del self._rows[known.row.id]
             self._callers.pop(known.row.hash[:KEY], None)
-
-
-def _unbound(principal: Principal) -> Principal:
-    """This API knows no memories: who is bound to some would see all of them here."""
-    if principal.memories:
-        raise DialectError(403, "AUTH_UNAUTHORIZED", "Token is bound to memories, which this API does not know")
-    return principal
-
-
-def _whole(space: Namespace) -> Principal:
-    """Test mode: everything in a namespace."""
-    return Principal(space, subject=space.id, operator=space.id == DEFAULT)
-
-
-def _require_admin(caller: Principal, wish: TokenWish) -> None:
-    """Nobody gives away more than there is to give."""
-    caller.require(ADMIN)
-    if wish.namespace != caller.namespace.id and not caller.operator:
-        raise Forbidden(
-            "only an admin of namespace 'default' acts on other namespaces", hint="use the owner's token", needed=ADMIN
-        )
-    if caller.memories and not (wish.memories and caller.memories.issuperset(wish.memories)):
-        raise Forbidden("this token is bound to memories and makes only such", hint="name memories it is bound to")

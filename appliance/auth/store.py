@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance.auth.tokens import SECRET_BYTES, MalformedToken, hash_token, make_token, parse_token
-from appliance.clock import stamp
+from appliance.clock import MICROSECONDS, stamp
 from appliance.errors import ConfigError, NotFound, Rejected
 from appliance.model.event import Namespace
-from appliance.model.principal import SCOPES
+from appliance.model.principal import ADMIN, SCOPES
 from appliance.storage.ports import Engine, TokenRow
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "create_namespace",
     "create_token",
     "describe",
+    "first_visit",
     "list_tokens",
     "revoke_token",
     "settle_owner",
@@ -40,6 +41,7 @@ DEFAULT = "default"  # the namespace of whoever runs the appliance
 OWNER = "owner"  # id of its token
 LONGEST_ID = 255  # bytes of a namespace id
 LONGEST_NAME = 200  # characters of a token's name or of a memory
+VISIT = 30 * 24 * 3600 * MICROSECONDS  # how long the token of a first visit works
 
 Secret = Callable[[int], bytes]  # so many unpredictable bytes
 
@@ -70,6 +72,11 @@ class TokenWish:
                 raise Rejected(f"a name holds {LONGEST_NAME} characters at most, and no control characters")
         if any(not memory or _BLANK.search(memory) for memory in self.memories):
             raise Rejected("the name of a memory is not empty and holds no blanks")
+
+
+def first_visit(now_us: int) -> TokenWish:
+    """The token that a one-time link is good for."""
+    return TokenWish((ADMIN,), name=f"first visit {stamp(now_us)[:10]}", expires=now_us + VISIT)
 
 
 def check_namespace_id(id: str) -> None:
