@@ -6,7 +6,8 @@
 
 `since` is the first global position wanted (a stream's own with `stream=`), or `last` for the newest event and
 what follows; without it only new events come. `category` may be repeated as `categories=a,b`; with neither
-`stream` nor `category` everything of the namespace comes.
+`stream` nor `category` everything of the namespace comes. A script in a browser offers the subprotocols
+`appliance.tail` and `bearer.TOKEN`; the first is chosen.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from appliance.model.principal import READ, Principal
 from appliance.model.topic import Topic
 
 __all__ = ["Tail", "TailDialect"]
+
+SUBPROTOCOL = "appliance.tail"
 
 _encode = msgspec.json.encode
 
@@ -74,7 +77,14 @@ class Tail:
         self._dialect = TailDialect(heartbeat)
 
     def route(self) -> SocketRoute:
-        return SocketRoute("/ws/tail", self.serve, "Stored and new events as JSON", scope=READ, admit=self.admit)
+        return SocketRoute(
+            "/ws/tail",
+            self.serve,
+            "Stored and new events as JSON",
+            scope=READ,
+            admit=self.admit,
+            subprotocols=(SUBPROTOCOL,),
+        )
 
     def admit(self, request: Request) -> None:
         _topic(request.query, 0)
