@@ -269,15 +269,6 @@ def _join(values: dict[Keys, Any], origins: dict[Keys, Origin]) -> None:
         values[("tls", "mode")], origins[("tls", "mode")] = "files", origins[("tls", "cert")]
     if values.get(("tls", "mode")) == "files" and not tls["cert"]:
         raise _wrong('tls "files" needs tls.cert and tls.key,', origins[("tls", "mode")], ("tls", "mode"), "")
-    times = {
-        name: values.get(("clients", name), all_keys()[("clients", name)].default)
-        for name in ("heartbeat", "dead_after")
-    }
-    if times["dead_after"] <= times["heartbeat"]:
-        path = ("clients", "dead_after" if ("clients", "dead_after") in origins else "heartbeat")
-        raise _wrong(
-            "clients.dead_after must be longer than clients.heartbeat,", origins[path], path, "twice is a good start"
-        )
     port, listen = origins.get(("port",)), origins.get(("listen",))
     if port and listen and listen.layer > port.layer:  # said later, with a port of its own
         del values[("port",)], origins[("port",)]

@@ -90,12 +90,11 @@ class Log(msgspec.Struct, frozen=True):
 
 
 class Clients(msgspec.Struct, frozen=True):
-    """Who may be connected, and for how long in silence."""
+    """Who may be connected."""
 
     limit: Annotated[int, Doc("connections at once; the next one is refused with 503 and Retry-After", least=1)] = 1000
     per_address: Annotated[int, Doc("connections at once from one address, loopback excepted", least=1)] = 256
     heartbeat: Annotated[float, Doc("a quiet client is pinged this often", _DURATION, least=1)] = 30.0
-    dead_after: Annotated[float, Doc("a client silent for so long is closed: 4003", _DURATION, least=2)] = 90.0
     ring: Annotated[int, Doc("events held per audience; a client further behind re-reads the log", least=16)] = 4096
 
 

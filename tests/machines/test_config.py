@@ -314,16 +314,6 @@ def test_secrets_of_plugins_are_opened_for_them_and_hidden_in_explanations(writt
         ("port = 1", '"port" is said when starting, not in appliance.toml, line 1', "give it as --port"),
         ("test_mode = true", '"test_mode" is said when starting, not in', "give it as --test-mode"),
         ("[backup]\nevery = '1s'", 'backup.every: "1s" is too little; at least "1m"', "time between"),
-        (
-            "[clients]\nheartbeat = '2m'",
-            "clients.dead_after must be longer than clients.heartbeat, in appliance.toml, line 2",
-            "",
-        ),
-        (
-            "[clients]\ndead_after = '30s'",
-            "dead_after must be longer than clients.heartbeat, in appliance.toml, line 2",
-            "",
-        ),
         ("name = ", "Invalid value in appliance.toml, line 1", "double quotes"),
         ("a = 1\na = 2", "Cannot overwrite a value in appliance.toml, line 2", "double quotes"),
     ],
