@@ -98,7 +98,7 @@ def run(loaded: Loaded, banner: Banner = lambda _: ()) -> int:
     logs = Logs(Outlet(sys.stdout.fileno()), form=shape.log, level=shape.level, colours=sys.stdout.isatty())
     try:
         with ExitStack() as held:
-            place = held.enter_context(hold(None if _throwaway(loaded) else settings.data))
+            place = held.enter_context(hold(None if loaded.throwaway else settings.data))
             listeners = _listeners(settings, held)
             engine = _engine(loaded, place)
             return _live(partial(serve, loaded, place, engine, listeners, logs=logs, banner=banner))
@@ -173,7 +173,7 @@ class House:
             world,
             run_folder=place.run,
             token=settings.token.reveal() if settings.token else "",
-            relaxed=_throwaway(loaded),
+            relaxed=loaded.throwaway,
         )
         self.door = Door(self.log, event_limit=settings.log.max_event)
         self.plugins = Host(
@@ -352,16 +352,11 @@ def _calm_collector() -> None:
 # What must be had before anything runs
 
 
-def _throwaway(loaded: Loaded) -> bool:
-    """Test mode without a place of its own: private data that goes with the process, and relaxed tokens."""
-    return loaded.settings.test_mode and not (loaded.given(("data",)) or loaded.given(("db_url",)))
-
-
 def _engine(loaded: Loaded, place: Place) -> Engine:
     settings = loaded.settings
     folder = place.data / settings.log_folder
     folder.mkdir(mode=0o700, exist_ok=True)
-    return SqliteEngine.open(folder, durable=not _throwaway(loaded), accept_loss=settings.accept_loss)
+    return SqliteEngine.open(folder, durable=not loaded.throwaway, accept_loss=settings.accept_loss)
 
 
 def _listeners(settings: Settings, held: ExitStack) -> list[socket.socket]:

@@ -95,6 +95,11 @@ class Loaded:
         """Whether anybody said so, rather than the default."""
         return path in self.origins
 
+    @property
+    def throwaway(self) -> bool:
+        """Test mode without a place of its own: private data that goes with the process, and relaxed tokens."""
+        return self.settings.test_mode and not (self.given(("data",)) or self.given(("db_url",)))
+
     def plugin_source(self, name: str) -> Source:
         """Where `[plugins.NAME]` was written, for messages about its keys."""
         prefix = ("plugins", name)

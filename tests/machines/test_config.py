@@ -220,6 +220,14 @@ def test_the_file_is_the_one_named_or_that_of_the_environment_or_the_one_here(tm
     assert the_file(None, {}) == Path("appliance.toml")
 
 
+def test_test_mode_is_throwaway_only_without_a_place_of_its_own():
+    modes = [{}, {"test_mode": True}, {"test_mode": True, "data": "x"}, {"test_mode": True, "db_url": "sqlite://x.db"}]
+
+    found = [load(None, environ={}, flags=flags).throwaway for flags in modes]
+
+    assert found == [False, True, False, False]
+
+
 # Secrets
 
 

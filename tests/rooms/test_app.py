@@ -215,14 +215,6 @@ def trusting(folder: Path) -> ssl.SSLContext:
 # What is had before the loop runs
 
 
-def test_test_mode_is_throwaway_only_without_a_place_of_its_own():
-    modes = [{}, {"test_mode": True}, {"test_mode": True, "data": "x"}, {"test_mode": True, "db_url": "sqlite://x.db"}]
-
-    found = [app._throwaway(load(None, environ={}, flags=flags)) for flags in modes]
-
-    assert found == [False, True, False, False]
-
-
 def test_a_database_url_names_a_file_in_the_data_folder(tmp_path):
     with hold(tmp_path) as place:
         app._engine(load(None, environ={}, flags={"db_url": "sqlite://shop.db"}), place).close()
