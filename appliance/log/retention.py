@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
 
 import structlog
 import trio
 
 from appliance.errors import ApplianceError
-from appliance.model.event import Namespace
 from appliance.storage.ports import Engine, Reader
 from appliance.world import World
 
@@ -21,57 +19,60 @@ BREATH = 0.05  # seconds between slices: writers come first
 
 log = structlog.get_logger("log")
 
-
-class _Log(Protocol):
-    @property
-    def control(self) -> Callable[[Callable[[Engine], int]], Awaitable[int]]: ...
-
-    @property
-    def reading(self) -> Callable[[Callable[[Reader], list[Namespace]]], Awaitable[list[Namespace]]]: ...
+Place = tuple[int, str]  # namespace, category
+Control = Callable[[Callable[[Engine], int]], Awaitable[int]]
+Reading = Callable[[Callable[[Reader], list[Place]]], Awaitable[list[Place]]]
 
 
 class Retention:
-    """Ages per category, in seconds. `ages` may change while it runs; a category that is not named is kept."""
+    """How long events are kept, in seconds. Both may change while it runs.
+
+    Attributes:
+        ages: by category.
+        default: of categories that are not named; None: for ever.
+    """
 
     def __init__(self, world: World, ages: Mapping[str, float] | None = None, every: float = EVERY) -> None:
         self.ages: dict[str, float] = dict(ages or {})
+        self.default: float | None = None
         self._world = world
         self._every = every
 
-    async def run(
-        self,
-        control: Callable[[Callable[[Engine], int]], Awaitable[int]],
-        namespaces: Callable[[], Awaitable[list[Namespace]]],
-    ) -> None:
+    async def run(self, control: Control, reading: Reading) -> None:
+        """Sweep for ever. `control` and `reading` are the log's."""
         while True:
             await trio.sleep(self._every)  # first of all: a start has better things to do
             try:
-                removed = await self.sweep(control, namespaces)
+                removed = await self.sweep(control, reading)
             except ApplianceError as error:  # a full disk, say: the next sweep tries again
                 log.warning("retention put off", reason=error.code)
             else:
                 if removed:
                     log.info("retention removed events", events=removed)
 
-    async def sweep(
-        self,
-        control: Callable[[Callable[[Engine], int]], Awaitable[int]],
-        namespaces: Callable[[], Awaitable[list[Namespace]]],
-    ) -> int:
-        """One pass over all namespaces. Returns how many events went."""
+    async def sweep(self, control: Control, reading: Reading) -> int:
+        """One pass over all categories of all namespaces. Returns how many events went."""
         removed = 0
         now = self._world.wall_us()
         await control(lambda engine: engine.forget_receipts(now))
-        for namespace in await namespaces():
-            for category, age in list(self.ages.items()):
-                removed += await self._thin(control, namespace.key, category, now - int(age * 1e6))
+        if self.ages or self.default is not None:
+            for namespace, category in await reading(_places):
+                age = self.ages.get(category, self.default)
+                if age is not None:
+                    removed += await self._thin(control, namespace, category, now - int(age * 1e6))
         return removed
 
-    async def _thin(
-        self, control: Callable[[Callable[[Engine], int]], Awaitable[int]], namespace: int, category: str, before: int
-    ) -> int:
+    async def _thin(self, control: Control, namespace: int, category: str, before: int) -> int:
         removed = 0
         while gone := await control(lambda engine: engine.retain(namespace, category, before, SLICE)):
             removed += gone
             await trio.sleep(BREATH)
         return removed
+
+
+def _places(reader: Reader) -> list[Place]:
+    return [
+        (namespace.key, category)
+        for namespace in reader.namespaces()
+        for category, _, _ in reader.categories(namespace.key)
+    ]

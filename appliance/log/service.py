@@ -11,7 +11,7 @@ from appliance.log.readers import Readers
 from appliance.log.retention import Retention
 from appliance.log.ticket import Ticket
 from appliance.log.writer import Writer
-from appliance.model.event import Draft, Event, Head, Imported, Namespace, Page, Query, Unit
+from appliance.model.event import Draft, Event, Head, Imported, Page, Query, Unit
 from appliance.model.ports import Publish
 from appliance.storage.ports import Engine, Reader, Recovery
 from appliance.world import World
@@ -88,7 +88,7 @@ class Log:
                 nursery.start_soon(self._writer.seals.run)
                 await nursery.start(self._readers.run)
                 await self._load()
-                nursery.start_soon(self.retention.run, self.control, self._namespaces)
+                nursery.start_soon(self.retention.run, self.control, self.reading)
                 task_status.started()
         finally:
             self._engine.close()
@@ -164,9 +164,6 @@ class Log:
     async def reading(self, work: Callable[[Reader], T]) -> T:
         """Any other read, aside."""
         return await self._readers.submit(work)
-
-    async def _namespaces(self) -> list[Namespace]:
-        return await self.reading(lambda reader: reader.namespaces())
 
     async def _load(self) -> None:
         def newest(reader: Reader) -> dict[int, int]:

@@ -226,16 +226,33 @@ async def test_retention_removes_old_events_and_keeps_versions(autojump_clock: t
         calls.append("slice")
         return work(engine)
 
-    async def namespaces():
-        return engine.reader().namespaces()
+    async def reading(work):
+        return work(engine.reader())
 
-    removed = await log.retention.sweep(control, namespaces)
+    removed = await log.retention.sweep(control, reading)
 
     assert removed == 1200
     assert len(calls) >= 4  # receipts, then slices
     head = engine.reader().head(1, "tele-1")
     assert head is not None
     assert head.version == 1199
+
+
+async def test_retention_of_unnamed_categories_is_the_default(autojump_clock: trio.testing.MockClock):
+    engine = an_engine()
+    records = [Imported(f"{name}-1", "T", 0, n, name, "{}", None, 5) for n, name in enumerate(("kept", "other"), 1)]
+    engine.import_batch(1, records)
+    log = Log(engine, RealWorld(), lambda events: None, retention={"kept": 1e12})
+    log.retention.default = 60.0
+
+    async def control(work):
+        return work(engine)
+
+    async def reading(work):
+        return work(engine.reader())
+
+    assert await log.retention.sweep(control, reading) == 1
+    assert [event.stream for event in engine.reader().events(Query(1))] == ["kept-1"]
 
 
 async def test_restart_goes_on_where_it_was(tmp_path: Path):
