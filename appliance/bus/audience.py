@@ -31,6 +31,12 @@ class Cursor:
 
 
 class Audience:
+    """One topic in one dialect: its ring of ready bytes, and who reads it.
+
+    Args:
+        blocks: most blocks the ring keeps.
+    """
+
     def __init__(self, topic: Topic, dialect: Dialect, blocks: int) -> None:
         self.topic = topic
         self.dialect = dialect

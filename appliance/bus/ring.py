@@ -17,6 +17,8 @@ class Block(NamedTuple):
 
 
 class Ring:
+    """Blocks by number. `size` is what they hold together, in bytes; `blocks` bounds how many there are."""
+
     def __init__(self, blocks: int = 4096) -> None:
         self._blocks: deque[Block] = deque()
         self._most = blocks

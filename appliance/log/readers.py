@@ -53,6 +53,8 @@ class _Seat:
 
 
 class Readers:
+    """Runs reads for the log, at most `count` at a time. Each read sees one consistent state."""
+
     def __init__(self, engine: Engine, world: World, count: int = 3) -> None:
         self._engine = engine
         self._jobs: deque[_Job] = deque()

@@ -62,6 +62,14 @@ class TailDialect:
 
 
 class Tail:
+    """The endpoint.
+
+    Args:
+        head: head of a stream, `newest` of a namespace: for `since=last`.
+        welcome: whether a caller who was let in may stay.
+        heartbeat: seconds of silence before a ping.
+    """
+
     def __init__(
         self,
         bus: Bus,
