@@ -4,6 +4,7 @@
 PRAGMA busy_timeout = 5000;
 PRAGMA foreign_keys = OFF;
 PRAGMA trusted_schema = OFF;
+PRAGMA temp_store = MEMORY;  -- else an INSERT of many rows opens a file for its journal, at every commit
 
 -- name: find_stream
 SELECT key, max(floor, coalesce((SELECT max(position) FROM events WHERE stream = streams.key), -1))
