@@ -22,7 +22,7 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from appliance import __version__
-from appliance.auth.routes import token_routes
+from appliance.auth.routes import token_routes, welcome_routes
 from appliance.auth.service import Identity
 from appliance.auth.store import DEFAULT
 from appliance.bus import Bus
@@ -59,7 +59,9 @@ from appliance.web.landing import Landing
 from appliance.web.listen import listen
 from appliance.web.metrics import metrics_route
 from appliance.web.openapi import document, openapi_route
+from appliance.web.reach import shareable
 from appliance.web.tls import Tls
+from appliance.web.welcome import welcome_page
 from appliance.world import RealWorld, World
 
 __all__ = ["Banner", "House", "Started", "run", "serve"]
@@ -77,7 +79,7 @@ class Started:
     data: Path
     test_mode: bool
     owner_token: str
-    link: str = ""  # opens as admin, once; empty: the auth room has none to give
+    link: str  # opens as admin, once
 
 
 Banner = Callable[[Started], Iterable[str]]
@@ -233,6 +235,7 @@ class House:
             data=self._place.data,
             test_mode=self._settings.test_mode,
             owner_token=self.identity.owner_token,
+            link=self.identity.one_time_link(shareable(urls)),
         )
         for line in banner(started):
             self._logs.announce(line)
@@ -311,6 +314,8 @@ class House:
                 self.bus, self.identity.guarded, self.log.head, self.log.head_position, self.identity.still_valid
             ).route(),
             *token_routes(self.identity),
+            *welcome_routes(self.identity, lambda: shareable(self.front.urls)),
+            welcome_page(),
             *backup_routes(self.backups),
             self.status.route(),
             metrics_route(registry, world),

@@ -20,7 +20,8 @@ __all__ = ["CODE_BYTES", "LIFETIME", "Fate", "Guesses", "OneTimeCodes", "Visits"
 CODE_BYTES = 16  # 22 characters in a link: nobody guesses one, and the QR code stays small
 LIFETIME = 15 * 60.0  # seconds
 
-_NEXT = "appliance link, where the appliance runs, prints a new one"
+_NEXT = "run appliance link where the appliance runs: it prints a new one"
+_THEFT = "if it was not you who used this one: appliance token list shows its token, appliance token revoke ends it"
 
 
 class Fate(Enum):
@@ -125,8 +126,7 @@ class Visits:
             case Fate.OPENS:
                 return
             case Fate.USED:
-                theft = "if it was not you who used this one: appliance token list shows its token, to be revoked"
-                raise _refused("this link has been used already", Fate.USED, f"{_NEXT}; {theft}")
+                raise _refused("this link has been used already", Fate.USED, f"{_NEXT}\n{_THEFT}")
             case Fate.EXPIRED:
                 minutes = f"{self.codes.lifetime / 60:.0f} minutes"
                 raise _refused(f"this link has expired: it worked for {minutes}", Fate.EXPIRED, _NEXT)

@@ -7,15 +7,15 @@ only written to a terminal.
 from __future__ import annotations
 
 import io
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from appliance.auth.codes import LIFETIME
 from appliance.cli.render import Paint, amount
+from appliance.web.reach import on_loopback
 
-__all__ = ["Welcome", "banner", "lan_addresses", "qr"]
+__all__ = ["Welcome", "banner", "qr"]
 
-LINK_MINUTES = 15  # a one-time link works for this long
 LABEL = 9  # columns
 TRY = ("appliance subscribe", 'appliance publish hello \'{"from": "me"}\'')
 
@@ -39,12 +39,12 @@ def banner(welcome: Welcome, paint: Paint, *, code: bool = True) -> str:
     """The first screen.
 
     Args:
-        code: also draw the link, or the network address, as a QR code.
+        code: also draw the link as a QR code, if a phone can use it.
     """
     held = "" if welcome.events is None else f", {amount(welcome.events, 'event')}"
     lines = [f"{paint(welcome.name, 'bold')}  {paint(f'appliance {welcome.version}', 'dim')}", ""]
     if welcome.link:
-        once = paint(f"you are its admin there; works once, within {LINK_MINUTES} minutes", "dim")
+        once = paint(f"you are its admin there; works once, within {LIFETIME / 60:.0f} minutes", "dim")
         lines += [_row("Open", paint(welcome.link, "bold", "cyan"), paint), _row("", once, paint)]
     lines += [_row("Here", welcome.urls[0], paint)] if welcome.urls else []
     lines += [_row("Network" if n == 0 else "", url, paint) for n, url in enumerate(welcome.urls[1:])]
@@ -53,13 +53,9 @@ def banner(welcome: Welcome, paint: Paint, *, code: bool = True) -> str:
     )
     lines += [_row("Data", f"{welcome.data}{held}", paint)]
     lines += [_row("Token", welcome.token, paint)] if welcome.token else []
-    if code and (target := _worth_scanning(welcome)):
-        lines += ["", qr(target)]
-    lines += [
-        "",
-        _row("Try", "appliance subscribe", paint),
-        _row("", 'appliance publish hello \'{"from": "me"}\'', paint),
-    ]
+    if code and welcome.link and not on_loopback(welcome.link):  # else a phone would look for us in itself
+        lines += ["", qr(welcome.link)]
+    lines += ["", _row("Try", TRY[0], paint), _row("", TRY[1], paint)]
     lines += [f"{paint('warning:', 'bold', 'yellow')} {text}" for text in welcome.warnings]
     return "\n".join(["", *lines, ""])
 
@@ -73,26 +69,5 @@ def qr(text: str) -> str:
     return drawn.getvalue().rstrip("\n")
 
 
-def lan_addresses() -> list[str]:
-    """Addresses under which others on the network may find this machine.
-
-    The kernel is asked which address it would use to send; nothing is sent.
-    """
-    found = []
-    for family, far in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
-        try:
-            with socket.socket(family, socket.SOCK_DGRAM) as probe:
-                probe.connect((far, 9))
-                found.append(str(probe.getsockname()[0]))
-        except OSError:
-            continue  # no such network here
-    return found
-
-
 def _row(label: str, text: str, paint: Paint) -> str:
     return f"  {paint(label, 'dim')}{' ' * (LABEL - len(label))}{text}"
-
-
-def _worth_scanning(welcome: Welcome) -> str:
-    """A phone can use the link only if it leads to an address of the network."""
-    return welcome.link if len(welcome.urls) > 1 else ""

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 
 from appliance import __version__
-from appliance.cli.banner import Welcome, banner, lan_addresses
+from appliance.cli.banner import Welcome, banner
 from appliance.cli.base import verb
 from appliance.cli.desk import Desk, with_desk
-from appliance.web.listen import url_host
+from appliance.web.reach import lan_addresses, on_loopback, reachable
 
 if TYPE_CHECKING:
     from appliance.app import Started
 
-__all__ = ["commands", "reachable", "welcome_lines"]
+__all__ = ["commands", "welcome_lines"]
 
 
 @verb(
@@ -77,11 +75,13 @@ def serve(
 
 
 def welcome_lines(started: Started, desk: Desk) -> Iterator[str]:
-    """What is printed when it is ready: everything for an eye, only the token of a test server for a pipe."""
+    """What is printed when it is ready: everything for an eye, for a pipe only what a test server gives away."""
     if not desk.on_terminal:
         if started.test_mode:
             yield "DEFAULT NAMESPACE TOKEN:"
             yield started.owner_token
+            yield "ONE-TIME ADMIN LINK:"
+            yield started.link
         return
     urls = reachable(started.urls, lan_addresses())
     welcome = Welcome(
@@ -91,26 +91,9 @@ def welcome_lines(started: Started, desk: Desk) -> Iterator[str]:
         data=_short(started.data),
         link=started.link,
         token=started.owner_token if started.test_mode else "",
-        warnings=tuple(_warnings(started, len(urls) > 1)),
+        warnings=tuple(_warnings(started, not all(map(on_loopback, urls)))),
     )
     yield from banner(welcome, desk.paint, code=desk.width >= 60).split("\n")
-
-
-def reachable(urls: Sequence[str], lan: Sequence[str]) -> tuple[str, ...]:
-    """Addresses that people can type: the local one first, then those of the network.
-
-    Args:
-        lan: addresses of this machine, for where we listen on all of them.
-    """
-    local, network = [], []
-    for url in map(urlsplit, urls):
-        host = ip_address(url.hostname or "")
-        if host.is_unspecified:
-            local.append(f"{url.scheme}://127.0.0.1:{url.port}")
-            network += [f"{url.scheme}://{url_host(found)}:{url.port}" for found in lan]
-        else:
-            (local if host.is_loopback else network).append(url.geturl())
-    return tuple(dict.fromkeys([*local[:1], *network]))
 
 
 def _warnings(started: Started, open_to_network: bool) -> Iterator[str]:

@@ -27,6 +27,7 @@ VERBS = (
     Verb("subscribe", "Events", "subscribe", "watch events live"),
     Verb("stream", "Events", "stream", "list, read, last"),
     Verb("category", "Events", "category", "list, read"),
+    Verb("link", "Access", "link", "let a browser in, once"),
     Verb("token", "Access", "token", "create, list, revoke"),
     Verb("namespace", "Access", "namespace", "create, list, delete"),
     Verb("plugin", "Extend", "plugin", "list, new, check"),

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import importlib.resources
-import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from string import Template
 
 from appliance.model.http import Lane, Request, Response, Route, SocketRoute, json_response
+from appliance.web.page import HTML, page
 from appliance.web.tls import CA_PATH
 
 __all__ = ["Landing"]
@@ -44,9 +41,9 @@ class Landing:
         self._name = name
         self._version = version
         self._links = links
-        source = importlib.resources.files("appliance.web").joinpath("pages/landing.html").read_text("utf-8")
-        self._policy = _policy(source)
-        self._page = Template(source)
+        shown = page("landing")
+        self._page = Template(shown.source)
+        self._headers = (*shown.headers, ("vary", "accept"))
 
     def route(self) -> Route:
         return Route("GET", "/", self._answer, "This page; JSON if asked for.", lane=Lane.FAST, tags=("operations",))
@@ -54,13 +51,7 @@ class Landing:
     def _answer(self, request: Request) -> Response:
         if "text/html" not in request.headers.get("accept", ""):
             return json_response(self._summary())
-        headers = (
-            ("content-security-policy", self._policy),
-            ("referrer-policy", "no-referrer"),
-            ("cache-control", "no-store"),
-            ("vary", "accept"),
-        )
-        return Response(200, self._render(request).encode(), "text/html; charset=utf-8", headers)
+        return Response(200, self._render(request).encode(), HTML, self._headers)
 
     def _summary(self) -> dict[str, object]:
         return {
@@ -103,21 +94,6 @@ _TRUST = (
     f'<p>If your device does not trust this address yet: <a href="{CA_PATH}">install the local authority</a>, '
     "or add <code>--cacert appliance-ca.crt</code> to the lines above.</p>"
 )
-
-
-def _policy(page: str) -> str:
-    """Nothing may run or load but what this very file holds."""
-    script, style = (_digest(page, tag) for tag in ("script", "style"))
-    return (
-        f"default-src 'none'; script-src {script}; style-src {style}; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-
-
-def _digest(page: str, tag: str) -> str:
-    inside = re.search(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
-    assert inside is not None
-    return f"'sha256-{base64.b64encode(hashlib.sha256(inside[1].encode()).digest()).decode()}'"
 
 
 def _spaced(value: object) -> str:

@@ -13,7 +13,6 @@ from appliance.cli.cheat import RECIPES
 from appliance.cli.install_service import Program, service_text, socket_text
 from appliance.cli.main import overview, root
 from appliance.cli.render import Paint
-from appliance.cli.serve import reachable
 from appliance.cli.status import overview as status_overview
 from appliance.cli.verbs import VERBS
 from appliance.clock import parse_stamp
@@ -293,14 +292,6 @@ def test_the_socket_listens_where_the_configuration_says(listen, stream):
     assert f"\nListenStream={stream}\n" in text
 
 
-def test_addresses_are_such_that_people_can_type_them():
-    everywhere = reachable(["http://0.0.0.0:80", "http://[::]:80"], ["192.168.1.5", "fd00::2"])
-
-    assert everywhere == ("http://127.0.0.1:80", "http://192.168.1.5:80", "http://[fd00::2]:80")
-    assert reachable(["http://127.0.0.1:80", "http://[::1]:80"], ["192.168.1.5"]) == ("http://127.0.0.1:80",)
-    assert reachable(["https://192.168.1.5:80"], []) == ("https://192.168.1.5:80",)
-
-
 def test_the_banner_has_link_addresses_data_and_warnings():
     welcome = Welcome(
         "kitchen",
@@ -308,7 +299,7 @@ def test_the_banner_has_link_addresses_data_and_warnings():
         ("http://127.0.0.1:80", "http://192.168.1.5:80"),
         "./data",
         events=1,
-        link="http://192.168.1.5:80/welcome?code=1",
+        link="http://192.168.1.5:80/welcome#code=1",
         token="ns_t",
         ca="http://192.168.1.5:80/ca",
         warnings=("careful",),
