@@ -36,6 +36,7 @@ class Lines:
     """A dialect of one line an event: what a checker needs to know."""
 
     idle = b""
+    quiet = 15.0
 
     def encode(self, event: Event) -> bytes:
         return f"{event.global_position} {event.position} {event.id}\n".encode()
