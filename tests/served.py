@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ROOT", "TOKEN", "Served", "serving"]
+__all__ = ["PATIENCE", "ROOT", "TOKEN", "Served", "serving"]
 
 ROOT = Path(__file__).resolve().parents[1]
 TOKEN = "ns_ZGVmYXVsdA_" + "7" * 64  # of namespace `default`

@@ -40,8 +40,12 @@ def shareable(urls: Sequence[str], lan: Sequence[str] | None = None) -> str:
 
 
 def on_loopback(url: str) -> bool:
-    """Whether it leads other machines to themselves."""
-    return ip_address(urlsplit(url).hostname or "").is_loopback
+    """Whether it leads other machines to themselves. A name is taken for one of the network."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def lan_addresses() -> list[str]:

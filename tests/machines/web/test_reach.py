@@ -29,12 +29,12 @@ def test_the_address_to_hand_on_is_one_of_the_network_if_we_listen_there(urls, l
     assert shareable(urls, lan) == handed_on
 
 
-def test_what_leads_others_to_themselves_is_known():
-    assert [on_loopback(f"http://{host}:80/x#y") for host in ("127.0.0.1", "[::1]", "192.168.1.5")] == [
-        True,
-        True,
-        False,
-    ]
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [("127.0.0.1", True), ("[::1]", True), ("localhost", True), ("192.168.1.5", False), ("kitchen.local", False)],
+)
+def test_what_leads_others_to_themselves_is_known(host, local):
+    assert on_loopback(f"http://{host}:80/welcome#code=x") is local
 
 
 def test_this_machine_names_addresses_of_its_own_and_never_all_of_them():
