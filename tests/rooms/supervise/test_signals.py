@@ -11,9 +11,13 @@ import trio.testing
 from appliance.supervise.signals import obey
 
 
-async def sent(*numbers: signal.Signals) -> list[str]:
-    """What `obey` did about these signals, delivered one after the other."""
+async def sent(*numbers: signal.Signals, terminals: tuple[bool, ...] = ()) -> list[str]:
+    """What `obey` did about these signals, delivered one after the other.
+
+    `terminals`: whether there is one, each time it asks.
+    """
     did: list[str] = []
+    there = iter(terminals)
 
     async def reload() -> None:
         did.append("reload")
@@ -24,6 +28,7 @@ async def sent(*numbers: signal.Signals) -> list[str]:
                 stop=lambda: did.append("stop"),
                 hurry=lambda: did.append("hurry"),
                 reload=reload,
+                terminal=lambda: next(there, False),
                 task_status=task_status,
             )
         )
@@ -53,3 +58,11 @@ async def test_after_hurrying_signals_do_again_what_they_do_to_any_program():
     await sent(signal.SIGTERM, signal.SIGTERM)
 
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+async def test_closing_the_terminal_it_was_started_from_stops():
+    assert await sent(signal.SIGHUP, terminals=(True, False)) == ["stop"]
+
+
+async def test_hup_reloads_while_the_terminal_is_there():
+    assert await sent(signal.SIGHUP, terminals=(True, True)) == ["reload"]
