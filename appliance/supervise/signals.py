@@ -11,6 +11,8 @@ import trio
 
 __all__ = ["has_terminal", "obey"]
 
+MOMENT = 0.2  # seconds: a terminal that is closed is gone a little after its signal
+
 log = structlog.get_logger("signals")
 
 
@@ -44,9 +46,12 @@ async def obey(
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as arriving:
         task_status.started()
         async for number in arriving:
-            if number == signal.SIGHUP and not (at_a_desk and not terminal()):
-                await reload()
-                continue
+            if number == signal.SIGHUP:
+                if at_a_desk:
+                    await trio.sleep(MOMENT)
+                if not at_a_desk or terminal():
+                    await reload()
+                    continue
             asked += 1
             log.info("asked to stop", signal=signal.Signals(number).name, times=asked)
             if asked > 1:

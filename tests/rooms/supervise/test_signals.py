@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
 import trio
 import trio.testing
 
+from appliance.supervise import signals
 from appliance.supervise.signals import obey
 
 
@@ -60,9 +62,11 @@ async def test_after_hurrying_signals_do_again_what_they_do_to_any_program():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-async def test_closing_the_terminal_it_was_started_from_stops():
+async def test_closing_the_terminal_it_was_started_from_stops(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(signals, "MOMENT", 0.0)
     assert await sent(signal.SIGHUP, terminals=(True, False)) == ["stop"]
 
 
-async def test_hup_reloads_while_the_terminal_is_there():
+async def test_hup_reloads_while_the_terminal_is_there(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(signals, "MOMENT", 0.0)
     assert await sent(signal.SIGHUP, terminals=(True, True)) == ["reload"]
