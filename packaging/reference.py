@@ -16,10 +16,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import click
+from prometheus_client.parser import text_string_to_metric_families
 
 from appliance.cli.error_guide import GUIDE
 from appliance.cli.main import overview, root
@@ -27,6 +28,7 @@ from appliance.cli.verbs import VERBS
 from appliance.config.explain import default_file, reference_rows
 from appliance.web import limits
 from appliance.web.closecodes import Close
+from appliance.web.metrics import Meter
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 NOTE = "<!-- Written by `make docs` from the code. Do not edit. -->\n"
@@ -92,24 +94,39 @@ def edges() -> Iterator[str]:
 def routes() -> Iterator[str]:
     yield "# Routes\n"
     yield "All on one port. Without a scope a route is open, or reads the credentials of its own dialect.\n"
-    rows = ((entry["method"], f"`{entry['path']}`", entry["scope"] or "", entry["summary"]) for entry in served_api())
+    api = json.loads(served("/"))["api"]
+    rows = ((entry["method"], f"`{entry['path']}`", entry["scope"] or "", entry["summary"]) for entry in api)
     yield table(("method", "path", "scope", "what it does"), sorted(rows, key=lambda row: row[1]))
 
 
-def served_api() -> list[dict[str, Any]]:
-    """The routes that a running appliance says it has: the composition root alone knows them all."""
+def metrics() -> Iterator[str]:
+    yield "# Metrics\n"
+    yield "`GET /metrics` answers in the text format of Prometheus. Counters begin at 0 with each start.\n"
+    labels = {family.name: family._labelnames for family in Meter().collect()}  # also of those without a sample yet
+    families = [one for one in text_string_to_metric_families(served("/metrics")) if not one.name.endswith("_created")]
+    rows = []
+    for one in sorted(families, key=lambda family: family.name):
+        name = f"{one.name}_total" if one.type == "counter" else one.name
+        found = labels.get(one.name) or dict.fromkeys(key for sample in one.samples for key in sample.labels)
+        rows.append((f"`{name}`", one.type, ", ".join(f"`{label}`" for label in found), one.documentation.rstrip(".")))
+    yield table(("name", "type", "labels", "meaning"), rows)
+
+
+@cache
+def served(path: str) -> str:
+    """What a running appliance says of itself: the composition root alone knows all of it."""
     command = [sys.executable, "-m", "appliance", "serve", "--test-mode", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             port = next(int(found[1]) for line in process.stdout if (found := re.search(r"Listening on :(\d+)", line)))
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-            connection.request("GET", "/", headers={"Accept": "application/json"})
-            api: list[dict[str, Any]] = json.load(connection.getresponse())["api"]
+            connection.request("GET", path, headers={"Accept": "application/json"})
+            text = connection.getresponse().read().decode()
             connection.close()
         finally:
             process.terminate()
-    return api
+    return text
 
 
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
@@ -119,10 +136,11 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "close-codes": close_codes,
     "limits": edges,
     "routes": routes,
+    "metrics": metrics,
 }
 
 
-def fenced(text: str, language: str = "text") -> str:
+def fenced(text: str, language: str = "") -> str:
     return f"```{language}\n{text.rstrip()}\n```\n"
 
 
