@@ -17,7 +17,7 @@ from appliance.web.reach import on_loopback
 __all__ = ["Welcome", "banner", "qr"]
 
 LABEL = 9  # columns
-TRY = ("appliance subscribe", 'appliance publish hello \'{"from": "me"}\'')
+TRY = ("subscribe", 'publish hello \'{"from": "me"}\'')
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Welcome:
     link: str = ""  # opens as admin, once
     token: str = ""  # of namespace default; given in test mode only
     ca: str = ""  # where the certificate authority can be fetched
+    program: str = "appliance"  # how the reader starts us
     warnings: Sequence[str] = ()
 
 
@@ -55,7 +56,7 @@ def banner(welcome: Welcome, paint: Paint, *, code: bool = True) -> str:
     lines += [_row("Token", welcome.token, paint)] if welcome.token else []
     if code and welcome.link and not on_loopback(welcome.link):  # else a phone would look for us in itself
         lines += ["", qr(welcome.link)]
-    lines += ["", _row("Try", TRY[0], paint), _row("", TRY[1], paint)]
+    lines += ["", *(_row("" if n else "Try", f"{welcome.program} {verb}", paint) for n, verb in enumerate(TRY))]
     lines += [f"{paint('warning:', 'bold', 'yellow')} {text}" for text in welcome.warnings]
     return "\n".join(["", *lines, ""])
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,6 +94,7 @@ def welcome_lines(started: Started, desk: Desk) -> Iterator[str]:
         data=_short(started.data),
         link=started.link,
         token=started.owner_token if started.test_mode else "",
+        program=_invoked(started.data),
         warnings=tuple(_warnings(started, not all(map(on_loopback, urls)))),
     )
     yield from banner(welcome, desk.paint, code=desk.width >= 60).split("\n")
@@ -101,6 +105,20 @@ def _warnings(started: Started, open_to_network: bool) -> Iterator[str]:
         yield "test mode: whoever reaches it may read and write, and nothing is kept"
     elif open_to_network and started.urls[0].startswith("http:"):
         yield 'the network can read along; tls = "auto" in the configuration encrypts'
+
+
+def _invoked(data: Path) -> str:
+    """How the reader calls us from the folder we were started in, so that what is shown can be typed."""
+    path = Path(sys.argv[0])
+    found = shutil.which(path.name)
+    if path.name == "__main__.py":
+        program = "python3 -m appliance"
+    elif found is not None and path.exists() and Path(found).samefile(path):
+        program = path.name
+    else:
+        program = _short(path) if os.access(path, os.X_OK) else f"python3 {_short(path)}"
+    usual = data.absolute() == Path("data").absolute()  # where the other verbs look unasked
+    return program if usual else f"{program} --data {_short(data)}"
 
 
 def _short(path: Path) -> str:

@@ -7,6 +7,7 @@ import pytest
 import segno
 
 from appliance import __version__
+from appliance.cli import serve
 from appliance.cli.banner import Welcome, banner, qr
 from appliance.cli.bench import quantile
 from appliance.cli.cheat import RECIPES
@@ -312,6 +313,25 @@ def test_the_banner_has_link_addresses_data_and_warnings():
     assert text.endswith("warning: careful\n")
     assert qr(welcome.link) in text
     assert "▀" not in banner(welcome, Paint(), code=False)
+
+
+@pytest.mark.parametrize(
+    ("started_as", "data", "shown"),
+    [
+        ("/somewhere/appliance/__main__.py", "data", "python3 -m appliance"),
+        ("tool.pyz", "data", "python3 ./tool.pyz"),
+        ("bin/appliance", "data", "./bin/appliance"),
+        ("bin/appliance", "demo", "./bin/appliance --data ./demo"),
+    ],
+)
+def test_what_is_shown_to_try_can_be_typed_here(started_as, data, shown, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [started_as, "serve"])
+    (tmp_path / "tool.pyz").touch()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/appliance").touch(mode=0o755)
+
+    assert serve._invoked(tmp_path / data) == shown
 
 
 def test_the_qr_code_holds_the_link():
