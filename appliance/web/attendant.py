@@ -1,8 +1,8 @@
 """A task for a connection that has something to wait for, and only while it has.
 
 What waits: an answer that is a coroutine, a request of the rest lane, a body or an answer in pieces, a
-WebSocket, a peer that reads slowly, the last words to one that is refused. Afterwards the pump has the
-connection again. TLS, whose bytes must be decrypted in a task, keeps its attendant to the end.
+WebSocket, a peer that reads slowly or asks before it sends, the last words to one that is refused. Afterwards
+the pump has the connection again. TLS, whose bytes must be decrypted in a task, keeps its attendant to the end.
 """
 
 from __future__ import annotations

@@ -98,18 +98,20 @@ class Pumped(Connection):
     def _advance(self) -> None:
         """Send what is ready, and see whose move is next."""
         answers, wire = self.answers, self.wire
-        while not wire.busy and (ready := answers.ready(closing=self.closing)):
+        behind = False  # whether the peer takes less than we have; then a task waits for it
+        while answers and not behind and (ready := answers.ready(closing=self.closing)):
             wire.offer(ready)
-        if wire.busy or answers.blocked or self.arrived or self.refusal is not None:
+            behind = wire.busy
+        if behind or answers.blocked or self.arrived or self.refusal is not None:
             self._pump.attend(self)
         elif answers:
             self.our_turn()
             answers.listen(self._heard)
         elif self.finished:
             self.drop()
+        elif self.parser.wants_continue:
+            self._pump.attend(self)
         else:
-            if invitation := self.invitation():
-                wire.offer(invitation)
             self.its_turn()
         if not self.watched and self.reading:
             self._pump.watch(self)
