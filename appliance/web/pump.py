@@ -3,7 +3,9 @@
 Waking a task costs Trio a switch and a re-armed descriptor: twice per append, once for the request and once
 for its ticket, that was more than parsing, validating, queueing and rendering it. Here every idle connection
 stands in one epoll set, which is armed once per connection; the pump waits for the set, takes whatever has
-arrived, and sends what is ready. An answer that comes later is sent from the call that brings it.
+arrived, and sends what is ready. An answer that comes later is sent from the call that brings it. Measured
+with 64 kept-alive connections on one core: three quarters of the processor time of a task for each, and 45
+instead of 57 µs of the loop's thread for an append.
 
 A connection costs a task only while it has something to wait for (`attendant`). It then stays in the set
 until its socket is found readable, so that a request of another lane costs no system call here.
@@ -33,7 +35,7 @@ TURN_BYTES = READ_SIZE  # or so many bytes taken, a few milliseconds of small re
 class Pumped(Connection):
     """A connection without a task of its own."""
 
-    __slots__ = ("_heard", "_over", "_pump", "attended", "fd", "watched", "wire")
+    __slots__ = ("_over", "_pump", "attended", "fd", "watched", "wire")
 
     def __init__(self, shared: Shared, wire: Wire, pump: Pump, *, peer: str) -> None:
         super().__init__(shared, wire, peer=peer, secure=False)
@@ -43,7 +45,6 @@ class Pumped(Connection):
         self.attended = False  # a task has it
         self._pump = pump
         self._over = False
-        self._heard = self._answered  # bound once: it is handed out for every read
 
     @property
     def reading(self) -> bool:
@@ -106,7 +107,7 @@ class Pumped(Connection):
             self._pump.attend(self)
         elif answers:
             self.our_turn()
-            answers.listen(self._heard)
+            answers.listen(self._answered)
         elif self.finished:
             self.drop()
         elif self.parser.wants_continue:
@@ -177,7 +178,9 @@ class Pump:
     def _look(self) -> None:
         """Ask which sockets are readable."""
         for fd, _ in self._set.poll(0, TURN_SOCKETS):
-            connection = self._connections[fd]
+            connection = self._connections.get(fd)
+            if connection is None:  # closed here, but a child of ours holds a copy
+                continue
             if connection.reading:
                 self._ready.append(connection)
             else:  # it would be found readable again and again
