@@ -8,7 +8,6 @@ the third does, and it then has the whole queue: order holds whoever sends.
 from __future__ import annotations
 
 import inspect
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -33,7 +32,7 @@ class Answers:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._queue: deque[_Begun] = deque()
+        self._queue: list[_Begun] = []  # a deque takes 760 bytes when empty, and most are
         self._untold = False  # something was begun since we last asked to be told
         self._told = 0  # calls on their way to us
         self.blocked = False  # something in the queue needs a task
@@ -58,19 +57,20 @@ class Answers:
             closing: the last answer of the queue is the last of the connection, and says so.
         """
         queue, ready, size = self._queue, [], 0
-        while queue and size <= FLUSH:
-            head, request, answer = queue[0]
+        for place, (head, request, answer) in enumerate(queue, start=1):
             if not isinstance(answer, Response):
                 if not getattr(answer, "tells", False) or not answer.done:
                     break
                 answer = _result(answer, request)
                 if isinstance(answer, Stream):
-                    queue[0] = head, request, answer
+                    queue[place - 1] = head, request, answer
                     self.blocked = True
                     break
-            queue.popleft()
-            ready.append(self.render(head, request, answer, close=closing and not queue))
+            ready.append(self.render(head, request, answer, close=closing and place == len(queue)))
             size += len(ready[-1])
+            if size > FLUSH:
+                break
+        del queue[: len(ready)]
         return ready[0] if len(ready) == 1 else b"".join(ready)
 
     def render(self, head: Head, request: Request, answer: Response, *, close: bool) -> bytes:
@@ -115,7 +115,7 @@ class Answers:
 
     def stream(self) -> tuple[Head, Request, Stream] | None:
         """Take the first answer, if it is one that is produced while it is sent."""
-        return self._queue.popleft() if isinstance(self._queue[0][2], Stream) else None
+        return self._queue.pop(0) if isinstance(self._queue[0][2], Stream) else None
 
     def relax(self) -> None:
         """A task has emptied the queue: nothing is blocked, and no call that was asked for matters any more."""
@@ -124,10 +124,10 @@ class Answers:
 
     def drop(self) -> None:
         """Nobody will read them. What has begun elsewhere finishes there."""
-        while self._queue:
-            answer = self._queue.popleft()[2]
+        for _, _, answer in self._queue:
             if inspect.iscoroutine(answer):
                 answer.close()
+        self._queue.clear()
 
 
 def begin(handler: Callable[[Request], Answer | Awaitable[Answer]], request: Request) -> Answer | Awaitable[Answer]:

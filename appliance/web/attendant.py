@@ -114,7 +114,7 @@ class Attendant:
         connection = self._connection
         await self._send()
         if not connection.closing:
-            await self._alone(connection.arrived.popleft())
+            await self._alone(connection.arrived.pop(0))
         if connection.closing:
             connection.arrived.clear()
         else:

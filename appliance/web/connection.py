@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections import deque
 from collections.abc import Iterable
 
 import trio
@@ -52,7 +51,7 @@ class Connection:
         self.pace = Pace(shared.limits.body_grace, shared.limits.body_rate)
         self.parser = Parser(shared.limits, self._admit)
         self.answers = Answers(shared)
-        self.arrived: deque[Arrived] = deque()  # not begun: the first of them needs the connection to itself
+        self.arrived: list[Arrived] = []  # not begun: the first of them needs the connection to itself
         self.refusal: Refusal | None = None  # why nothing more is read; to be said after the answers due
         self.closing = False  # after what is in flight
         self.deaf = False  # the peer has ended its side
@@ -112,7 +111,7 @@ class Connection:
 
     def go_on(self) -> None:
         """Begin what was held back by a request that had the connection to itself."""
-        held_back, self.arrived = self.arrived, deque()
+        held_back, self.arrived = self.arrived, []
         self._take(held_back)
         while self.parser.pending and not self.arrived and self.refusal is None:
             again = self.parser.feed(b"")

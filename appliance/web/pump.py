@@ -4,8 +4,8 @@ Waking a task costs Trio a switch and a re-armed descriptor: twice per append, o
 for its ticket, that was more than parsing, validating, queueing and rendering it. Here every idle connection
 stands in one epoll set, which is armed once per connection; the pump waits for the set, takes whatever has
 arrived, and sends what is ready. An answer that comes later is sent from the call that brings it. Measured
-with 64 kept-alive connections on one core: three quarters of the processor time of a task for each, and 45
-instead of 57 µs of the loop's thread for an append.
+with 64 kept-alive connections on one core, against a task for each: 19 instead of 29 µs of processor time for
+a version, 69 instead of 90 for an append.
 
 A connection costs a task only while it has something to wait for (`attendant`). It then stays in the set
 until its socket is found readable, so that a request of another lane costs no system call here.
