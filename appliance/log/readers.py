@@ -53,8 +53,6 @@ class _Seat:
 
 
 class Readers:
-    """The reading half of the engine: give it work, get a ticket for the result."""
-
     def __init__(self, engine: Engine, world: World, count: int = 3) -> None:
         self._engine = engine
         self._jobs: deque[_Job] = deque()

@@ -91,6 +91,7 @@ async def test_idle_and_waiting_connections_have_no_task():
     promises = Promises()
     async with a_house(promises.routes) as house:
         await (await house.peer()).ask(get("/rest"))  # the framework is warm
+        await _moments()
         before = tasks()
         peers = [await house.peer() for _ in range(50)]
         for peer in peers:
@@ -246,6 +247,8 @@ async def test_slow_reader_gets_a_task_and_returns_when_it_is_level():
     promises = Promises()
     async with a_house(promises.routes) as house:
         peer = await house.peer()
+        await peer.ask(get("/rest"))  # the framework is warm
+        await _moments()
         before = tasks()
         await peer.send(get("/big") + get("/now"))
         await _moments()
