@@ -28,13 +28,31 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Reply(Generic[T]):
-    """Work that has begun, and how its result becomes an answer. Nothing is lost if nobody awaits it."""
+    """Work that has begun, and how its result becomes an answer. Nothing is lost if nobody awaits it.
 
-    __slots__ = ("_render", "_work")
+    When the work `tells` that it is done (a ticket of the log does), so does the reply, and the front needs no
+    task to wait for it.
+    """
+
+    __slots__ = ("_render", "_work", "tells")
 
     def __init__(self, work: Awaitable[T], render: Callable[[T], Answer]) -> None:
-        self._work = work
+        self._work: Any = work
         self._render = render
+        self.tells: bool = getattr(work, "tells", False)
+
+    @property
+    def done(self) -> bool:
+        return bool(self._work.done)
+
+    def tell(self, then: Callable[[], object]) -> None:
+        self._work.tell(then)
+
+    def result(self) -> Answer:
+        try:
+            return self._render(self._work.result())
+        except ApplianceError as error:
+            return in_dialect(error).response()
 
     def __await__(self) -> Generator[Any, Any, Answer]:
         try:

@@ -126,6 +126,9 @@ class SimulatedWorld:
     def background(self, name: str, step: Callable[[], bool]) -> Background:
         return _Inline(self, self._simulation, step)
 
+    def gathering(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()  # a step begins after a pause in any case
+
     async def deliver_one(self) -> None:
         """One report reaches the loop: the oldest, whoever made it."""
         await self._simulation.pause()

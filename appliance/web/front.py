@@ -1,8 +1,8 @@
 """The front: accepts, does TLS, and lets no peer reach anybody else.
 
-One accept loop per listening socket, which nothing but cancellation ends; one task per connection,
-behind a wall; one sweep for all deadlines. What a peer sends can end its own connection and nothing
-more.
+One accept loop per listening socket, which nothing but cancellation ends; one pump for all plain
+connections, with a wall around each; one sweep for all deadlines. What a peer sends can end its own
+connection and nothing more.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from prometheus_client import CollectorRegistry
 from trio.lowlevel import notify_closing, wait_readable
 
 from appliance.model.http import Request, Route, SocketRoute, problem
+from appliance.web.attendant import Attendant
 from appliance.web.connection import Connection
 from appliance.web.limits import Limits
 from appliance.web.listen import url_host
+from appliance.web.pump import Pump, Pumped
 from appliance.web.refusal import Refusal
 from appliance.web.rest import QuartLane
 from appliance.web.router import Authenticate, Router
@@ -81,6 +83,7 @@ class Front:
             self._rest,
             origins or same_origin,
         )
+        self._pump = Pump(self._shared, self._left)
         self._roster: set[Connection] = set()
         self._per_address: Counter[str] = Counter()
         self._turned_away = 0
@@ -127,6 +130,7 @@ class Front:
                 self._shared.start_soon = nursery.start_soon
                 nursery.start_soon(self._sweep)
                 nursery.start_soon(self._rest.warm)
+                nursery.start_soon(self._pump.run)
                 nursery.start_soon(self._listen)
                 task_status.started()
         finally:
@@ -171,8 +175,7 @@ class Front:
         meter.accepted += 1
         reason = self._too_many(host)
         if reason is None:
-            self._enter(host)
-            self._shared.start_soon(self._serve, sock, host)
+            self._welcome(sock, host)
         elif self._turned_away < TURNED_AWAY and self._tls is None:
             self._shared.refused(reason)
             self._turned_away += 1
@@ -215,45 +218,44 @@ class Front:
             wire.kill()
             self._turned_away -= 1
 
-    # -- one connection ---------------------------------------------------------------------
+    # -- connections ------------------------------------------------------------------------
 
-    async def _serve(self, sock: socket.socket, host: str) -> None:
-        """The wall: nothing of a peer gets out of here."""
+    def _welcome(self, sock: socket.socket, host: str) -> None:
+        wire = Wire(sock, write_deadline=self._limits.write_deadline, behind=self._behind)
+        self._enter(host)
+        if self._tls is None:
+            connection = Pumped(self._shared, wire, self._pump, peer=host)
+            self._roster.add(connection)
+            self._pump.add(connection)
+        else:
+            self._shared.start_soon(self._serve_securely, wire, host, self._tls)
+
+    def _left(self, connection: Connection) -> None:
+        self._roster.discard(connection)
+        if not self._roster:
+            self._empty.set()
+        self._leave(connection.peer)
+
+    async def _serve_securely(self, wire: Wire, host: str, context: ssl.SSLContext) -> None:
+        """The wall of a TLS connection, which has a task from beginning to end."""
+        line = SecureWire(wire, context, behind=self._behind)
+        connection = Connection(self._shared, line, peer=host, secure=True)
         try:
-            line = Wire(sock, write_deadline=self._limits.write_deadline, behind=self._behind)
-            if self._tls is None:
-                await self._converse(line, host)
+            with trio.move_on_after(self._limits.head_time) as patience:
+                await line.handshake()
+            if patience.cancelled_caught:
+                self._shared.refused("timeout")
             else:
-                await self._converse_securely(line, host, self._tls)
+                self._roster.add(connection)
+                await Attendant(connection).stay()
         except* (trio.BrokenResourceError, OSError):
             pass  # peers leave
-        except* Exception as group:
-            self._shared.meter.bugs += 1
-            log.error("connection failed", peer=host, exc_info=group)
+        except* Exception as group:  # noqa: BLE001 - the wall
+            self._shared.failed(host, group)
         finally:
-            if sock.fileno() >= 0:
-                notify_closing(sock)
-                sock.close()
-            self._leave(host)
-
-    async def _converse(self, line: Wire | SecureWire, host: str) -> None:
-        connection = Connection(self._shared, line, peer=host, secure=self._tls is not None)
-        self._roster.add(connection)
-        try:
-            await connection.run()
-        finally:
-            self._roster.discard(connection)
-            if not self._roster:
-                self._empty.set()
-
-    async def _converse_securely(self, wire: Wire, host: str, context: ssl.SSLContext) -> None:
-        line = SecureWire(wire, context, behind=self._behind)
-        with trio.move_on_after(self._limits.head_time) as patience:
-            await line.handshake()
-        if patience.cancelled_caught:
-            self._shared.refused("timeout")
-        else:
-            await self._converse(line, host)
+            wire.kill()
+            connection.left()
+            self._left(connection)
 
     def _behind(self, line: Wire | SecureWire) -> None:
         self._shared.meter.behind += 1

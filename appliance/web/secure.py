@@ -41,7 +41,7 @@ class SecureWire(Remainder, trio.abc.Stream):
     def offer(self, data: bytes) -> bool:
         if self.killed:
             raise trio.BrokenResourceError("the connection is gone")
-        if self._busy:
+        if self.busy:
             return False
         self._rest = data
         self._behind(self)

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import structlog
+
 from appliance.model.http import Answer, Outlet, Request, Stream
 from appliance.web.head import Head
 from appliance.web.limits import Limits
@@ -17,6 +19,8 @@ from appliance.world import World
 
 __all__ = ["Line", "RestLane", "Shared"]
 
+log = structlog.get_logger("web")
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -25,6 +29,9 @@ class Line(Outlet, Protocol):
 
     @property
     def killed(self) -> bool: ...
+
+    @property
+    def busy(self) -> bool: ...
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes: ...
 
@@ -73,6 +80,11 @@ class Shared:
             return given
         self._requests += 1
         return f"{self._prefix}-{self._requests:x}"
+
+    def failed(self, peer: str, error: BaseException) -> None:
+        """Count and report what reached the wall around a connection: a bug of ours, and nobody else's trouble."""
+        self.meter.bugs += 1
+        log.error("connection failed", peer=peer, exc_info=error)
 
     def refused(self, reason: str) -> None:
         self.meter.refusals[reason] += 1

@@ -47,9 +47,9 @@ class Remainder(ABC):
         """Send the remainder."""
 
     async def drained(self) -> None:
-        if not self._busy:
+        if not self.busy:
             await checkpoint()
-        while self._busy:
+        while self.busy:
             if self._lock.locked():  # whoever sends now sends the remainder too; to queue would make us a sender
                 if self._emptied is None:
                     self._emptied = trio.Event()
@@ -64,7 +64,8 @@ class Remainder(ABC):
             raise trio.BrokenResourceError("the connection is gone")
 
     @property
-    def _busy(self) -> bool:
+    def busy(self) -> bool:
+        """Whether something is unsent or being sent."""
         return bool(self._rest) or self._lock.locked()
 
     def _release(self) -> None:
@@ -102,7 +103,7 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
     # -- sending without waiting ------------------------------------------------------------
 
     def offer(self, data: bytes) -> bool:
-        if self._busy:
+        if self.busy:
             return False
         sent = self._send(data)
         if sent < len(data):
@@ -118,7 +119,7 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
 
         For callers whose next step waits anyway: the yield would be a fifth of a small request.
         """
-        if self._busy:
+        if self.busy:
             await self.send_all(data)
         else:
             sent = self._send(data)
@@ -147,6 +148,15 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
             raise trio.BrokenResourceError("the connection is gone") from error
 
     # -- receiving --------------------------------------------------------------------------
+
+    def receive_now(self) -> bytes | None:
+        """What has arrived; b"": the peer has ended; None: nothing yet."""
+        try:
+            return self.socket.recv(READ_SIZE)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise trio.BrokenResourceError("the connection is gone") from error
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         size = READ_SIZE if max_bytes is None else max_bytes

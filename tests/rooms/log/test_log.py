@@ -277,6 +277,53 @@ async def test_ticket_hands_over_result_error_and_late_results():
         await failed
 
 
+async def test_ticket_tells_once_and_on_the_spot():
+    calls: list[int] = []
+    early: Ticket[int] = Ticket()
+    late: Ticket[int] = Ticket()
+
+    early.tell(lambda: calls.append(early.result()))
+    before = list(calls)
+    early.resolve(1)
+    late.resolve(2)
+    late.tell(lambda: calls.append(late.result()))
+
+    assert (before, calls, early.done) == ([], [1, 2], True)
+
+
+async def test_whoever_awaits_a_ticket_takes_the_place_of_whoever_wanted_to_be_told():
+    calls: list[str] = []
+    ticket: Ticket[int] = Ticket()
+    ticket.tell(lambda: calls.append("told"))
+    async with trio.open_nursery() as nursery:
+
+        async def wait() -> None:
+            calls.append(f"awaited {await ticket}")
+
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        ticket.resolve(1)
+
+    assert calls == ["awaited 1"]
+
+
+async def test_appends_of_one_stretch_are_one_batch_and_begin_when_it_ends():
+    engine, world = gated(), RealWorld()
+    engine.gate.set()
+    log = Log(engine, world, lambda _: None)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(log.run)
+        with world.gathering():
+            tickets = [log.submit(Unit(1, (draft(),))) for _ in range(10)]
+            early = engine.entered.wait(0.05)
+        for ticket in tickets:
+            await ticket
+        nursery.cancel_scope.cancel()
+
+    assert not early
+    assert engine.batches == [10]
+
+
 async def test_reads_are_spread_over_readers_and_all_answered(tmp_path: Path):
     engine = SqliteEngine.open(tmp_path)
     engine.create_namespace("default", "", TOKEN, 1)

@@ -172,7 +172,7 @@ async def test_crash_inside_a_connection_stops_at_the_wall(monkeypatch: pytest.M
     async with a_house() as house:
         witness = await house.peer()
         await witness.ask(get("/fast"))
-        monkeypatch.setattr("appliance.web.connection.websocket.admit", lambda *_: 1 / 0)
+        monkeypatch.setattr("appliance.web.attendant.websocket.admit", lambda *_: 1 / 0)
         peer = await house.peer()
 
         await peer.send(upgrade())
