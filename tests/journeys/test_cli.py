@@ -345,7 +345,7 @@ def test_on_a_terminal_serve_shows_where_it_is(tmp_path: Path):
     )
 
     assert screen.count("Listening on :") == 1
-    for part in ("appliance 0.", "Here     http://127.0.0.1:", "Data     ./data", "Try      python3 -m appliance subscribe"):
+    for part in ("appliance 0.", "Here     http://127.0.0.1:", "Data     ./data", "python3 -m appliance subscribe"):
         assert part in screen
     assert "ns_" not in screen
 
