@@ -324,7 +324,7 @@ class House:
         tail = Tail(
             self.bus,
             self.log.head,
-            self.log.head_position,
+            self.log.newest,
             self.identity.still_valid,
             heartbeat=settings.clients.heartbeat,
         )

@@ -151,6 +151,10 @@ class Log:
             shown.remember(stream, -1 if head is None else head.version)
         return head
 
+    async def newest(self, namespace: int, categories: tuple[str, ...] = ()) -> int:
+        """Global position of the newest stored event, of some categories or at all; 0: none."""
+        return await self._readers.submit(lambda reader: reader.newest(namespace, categories))
+
     async def events(self, query: Query) -> list[Event]:
         return await self._readers.submit(lambda reader: reader.events(query))
 

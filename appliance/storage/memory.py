@@ -272,9 +272,12 @@ class MemoryEngine:
         return list(self._tokens.values())
 
     @_locked
-    def newest(self, namespace: int) -> int:
+    def newest(self, namespace: int, categories: tuple[str, ...] = ()) -> int:
         space = self._spaces.get(namespace)
-        return 0 if space is None else space.newest
+        if space is None or not categories:
+            return 0 if space is None else space.newest
+        places = [event.global_position for event in space.events if category_of(event.stream) in categories]
+        return max(places, default=0)
 
     @_locked
     def position_at(self, namespace: int, time_us: int) -> int:

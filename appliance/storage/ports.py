@@ -128,8 +128,8 @@ class Reader(Protocol):
 
     def tokens(self) -> list[TokenRow]: ...
 
-    def newest(self, namespace: int) -> int:
-        """Global position of the newest event ever written; 0: none."""
+    def newest(self, namespace: int, categories: tuple[str, ...] = ()) -> int:
+        """Global position of the newest event ever written, or of the newest stored in `categories`; 0: none."""
         ...
 
     def position_at(self, namespace: int, time_us: int) -> int:

@@ -65,7 +65,7 @@ class Tail:
     """The endpoint.
 
     Args:
-        head: head of a stream, `newest` of a namespace: for `since=last`.
+        head: head of a stream, `newest` global position in categories of a namespace: for `since=last`.
         welcome: whether a caller who was let in may stay.
         heartbeat: seconds of silence before a ping.
     """
@@ -74,7 +74,7 @@ class Tail:
         self,
         bus: Bus,
         head: Callable[[int, str], Awaitable[Head | None]],
-        newest: Callable[[int], int],
+        newest: Callable[[int, tuple[str, ...]], Awaitable[int]],
         welcome: Callable[[Principal], bool],
         heartbeat: float,
     ) -> None:
@@ -122,7 +122,7 @@ class Tail:
 
     async def _newest_of(self, topic: Topic) -> int:
         if topic.stream is None:
-            return self._newest(topic.namespace)
+            return await self._newest(topic.namespace, topic.categories)
         head = await self._head(topic.namespace, topic.stream)
         return 0 if head is None else head.version
 

@@ -127,8 +127,11 @@ class SqliteReader:
         ]
 
     @explaining
-    def newest(self, namespace: int) -> int:
-        return self._db.execute(SQL["newest"], (namespace,)).get or 0
+    def newest(self, namespace: int, categories: tuple[str, ...] = ()) -> int:
+        if not categories:
+            return self._db.execute(SQL["newest"], (namespace,)).get or 0
+        keys = [self._db.execute(SQL["newest_in"], (namespace, name)).get or 0 for name in categories]
+        return max(keys) & MASK
 
     @explaining
     def position_at(self, namespace: int, time_us: int) -> int:

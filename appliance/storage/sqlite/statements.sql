@@ -100,6 +100,9 @@ ORDER BY s.name LIMIT :limit;
 -- name: newest
 SELECT newest FROM namespaces WHERE key = ?;
 
+-- name: newest_in
+SELECT max(key) FROM events WHERE category = (SELECT key FROM categories WHERE namespace = ? AND name = ?);
+
 -- name: next_time
 SELECT key, time FROM events WHERE key BETWEEN ? AND ? ORDER BY key LIMIT 1;
 

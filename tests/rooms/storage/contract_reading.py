@@ -236,6 +236,13 @@ class Reading:
         assert filled.reader.newest(filled.key) == 8
         assert (filled.reader.oldest(filled.key), filled.reader.oldest(filled.key, "account")) == (1, 1)
 
+    def test_newest_of_categories_is_the_last_event_in_any_of_them(self, filled: Store) -> None:
+        asked = {("account",): 8, ("order",): 7, ("order", "account"): 8, ("nothing",): 0, ("nothing", "order"): 7}
+
+        found = {categories: filled.reader.newest(filled.key, categories) for categories in asked}
+
+        assert found == asked
+
     def test_any_name_is_kept_letter_for_letter(self, store: Store) -> None:
         for name in STRANGE_NAMES:
             store.put(name, type=name)
