@@ -23,6 +23,7 @@ import click
 from prometheus_client.parser import text_string_to_metric_families
 
 from appliance.cli.error_guide import GUIDE
+from appliance.cli.exits import Exit
 from appliance.cli.main import overview, root
 from appliance.cli.verbs import VERBS
 from appliance.config.explain import default_file, reference_rows
@@ -77,6 +78,8 @@ def errors() -> Iterator[str]:
         for e in GUIDE
     )
     yield table(("code", "HTTP", "exit", "message-store API", "meaning", "what to do"), rows)
+    yield "## Exit codes\n"
+    yield table(("exit", "meaning"), ((int(code), code.name.lower().replace("_", " ")) for code in Exit))
 
 
 def close_codes() -> Iterator[str]:

@@ -34,6 +34,7 @@ PORT = "8420"
 TOKEN = "ns_…"
 HOME = "/home/anna"  # what pages call the folder in which they are followed
 _SERVE = re.compile(r"\bserve\b")
+_PROGRAM = "import sys\nfrom appliance.__main__ import main\nsys.exit(main())\n"
 RunScript = Callable[[str, str], str]  # address of the server, script: what it logged
 
 
@@ -117,16 +118,12 @@ class Follower:
         """A block without a language is a picture."""
 
     def _sh(self, block: Block) -> str | None:
-        if block.mark("file"):
-            return None
         if block.terminal:
             self._begin(block.terminal, block.text)
             return None
         return self._run(block, self._ours(block.text))
 
-    def _python(self, block: Block) -> str | None:
-        if block.mark("file"):
-            return None
+    def _python(self, block: Block) -> str:
         script = self._aside / "script.py"
         script.parent.mkdir(exist_ok=True)
         script.write_text(self._ours(block.text))
@@ -142,10 +139,16 @@ class Follower:
         file = self._aside / "appliance.toml"
         file.parent.mkdir(exist_ok=True)
         file.write_text(block.text)
-        load(file, environ={"NAME": "value"}, flags={})
+        for name in re.findall(r'{ file = "(.*)" }', block.text):
+            (self._aside / name).write_text("a secret")
+        load(file, environ={}, flags={})
 
     def _json(self, block: Block) -> None:
         json.loads(block.text)
+
+    def _ndjson(self, block: Block) -> None:
+        for line in block.text.splitlines():
+            json.loads(line)
 
     def _ini(self, block: Block) -> None:
         """A drop-in of our unit, judged by systemd where it is."""
@@ -261,10 +264,10 @@ class Follower:
         """The environment of somebody who has `appliance` installed, and nothing set up."""
         bin.mkdir(parents=True)
         program = bin / "appliance"
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m appliance "$@"\n')
+        program.write_text(f"#!{sys.executable}\n{_PROGRAM}")
         program.chmod(0o755)
         with zipfile.ZipFile(self._home / "appliance.pyz", "w") as archive:  # the packaging's tests try the true one
-            archive.writestr("__main__.py", "import sys\nfrom appliance.__main__ import main\nsys.exit(main())\n")
+            archive.writestr("__main__.py", _PROGRAM)
         kept = {name: os.environ[name] for name in ("LANG", "LC_ALL") if name in os.environ}
         return kept | {
             "PATH": f"{bin}:{Path(sys.executable).parent}:{os.environ['PATH']}",

@@ -28,3 +28,11 @@ def test_few_blocks_are_left_out_and_each_says_why():
 
     assert len(left_out) <= LEFT_OUT, left_out
     assert [place for place in left_out if len(place[2].split()) < 4] == []
+
+
+def test_every_guide_ends_with_a_way_to_see_that_it_worked():
+    guides = [page for page in PAGES if "/how-to/" in page.name or "migrating" in page.name]
+
+    last = {page.name: [line for line in page.prose if line.startswith("## ")][-1] for page in guides}
+
+    assert set(last.values()) == {"## Check it worked"}, last
