@@ -19,7 +19,7 @@ from appliance.storage.sqlite.mark import Mark, MarkFile
 from appliance.storage.sqlite.reader import MASK, SqliteReader, read_events
 from appliance.storage.sqlite.recover import connect, migrate, read_ledger, recover
 from appliance.storage.sqlite.retain import Retention
-from appliance.storage.sqlite.sql import SIZES, SQL, inserts
+from appliance.storage.sqlite.sql import MOST_ROWS, SQL, inserts
 from appliance.storage.sqlite.state import State
 from appliance.storage.sqlite.trouble import explained
 
@@ -194,12 +194,10 @@ class SqliteEngine:
             row = (space.newest, space.grown, space.streams, latest, latest, space.widest)
             self._db.execute(SQL["grow_namespace"], (*row, sum_text(space.written), space.key))
 
-    def _put(self, statements: dict[int, str], rows: Sequence[Row]) -> None:
-        start = 0
-        for size in SIZES:
-            while len(rows) - start >= size:
-                self._db.execute(statements[size], [value for row in rows[start : start + size] for value in row])
-                start += size
+    def _put(self, statements: Sequence[str], rows: Sequence[Row]) -> None:
+        for start in range(0, len(rows), MOST_ROWS):
+            some = rows[start : start + MOST_ROWS]
+            self._db.execute(statements[len(some)], [value for row in some for value in row])
 
     def _settle(self, batch: Batch) -> None:
         for _, head in batch.heads.values():

@@ -18,7 +18,7 @@ from appliance.storage.sqlite import pages
 from appliance.storage.sqlite.batch import KEY_BITS
 from appliance.storage.sqlite.copying import copy
 from appliance.storage.sqlite.mark import Mark, MarkFile
-from appliance.storage.sqlite.sql import SQL, one, script
+from appliance.storage.sqlite.sql import MOST_ROWS, SQL, one, script
 
 __all__ = ["SCHEMA_VERSION", "connect", "migrate", "read_ledger", "recover", "schema_of", "verify"]
 
@@ -36,7 +36,7 @@ SCHEMA_VERSION = _MIGRATIONS[-1][0]
 
 def connect(path: Path, *, vfs: str = "", durable: bool, reading: bool = False) -> apsw.Connection:
     """A connection with our settings. Only the writing one ever checkpoints."""
-    db = apsw.Connection(str(path), vfs=vfs or None)
+    db = apsw.Connection(str(path), vfs=vfs or None, statementcachesize=4 * MOST_ROWS)
     if not vfs:
         pages.reserve(db)
     script(db, SQL["pragmas"])

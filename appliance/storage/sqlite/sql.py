@@ -10,9 +10,9 @@ import apsw
 
 from appliance.errors import Corrupt
 
-__all__ = ["SIZES", "SQL", "inserts", "one", "script"]
+__all__ = ["MOST_ROWS", "SQL", "inserts", "one", "script"]
 
-SIZES = (64, 16, 4, 1)  # rows per INSERT
+MOST_ROWS = 64  # of one INSERT
 
 
 def _load() -> dict[str, str]:
@@ -24,14 +24,14 @@ def _load() -> dict[str, str]:
 SQL = _load()
 
 
-def inserts(name: str, width: int) -> dict[int, str]:
-    """One statement per number of rows.
+def inserts(name: str, width: int) -> list[str]:
+    """Statements that insert 0, 1, 2 … `MOST_ROWS` rows; the first is never used.
 
     Many rows in one step: the interpreter lock is given up and asked for once, not once per row, and asking
     for it while the loop is busy can take milliseconds.
     """
     row = f"({', '.join('?' * width)})"
-    return {size: SQL[name].format(rows=", ".join([row] * size)) for size in SIZES}
+    return [SQL[name].format(rows=", ".join([row] * size)) for size in range(MOST_ROWS + 1)]
 
 
 def script(db: apsw.Connection, sql: str) -> None:
