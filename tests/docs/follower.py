@@ -89,8 +89,9 @@ class Follower:
                 raise AssertionError(f"{self._page.name}, line {block.line}: {error}") from error
 
     def leave(self) -> None:
-        for terminal in reversed(self._terminals.values()):
-            terminal.interrupt()
+        with ExitStack() as ending:  # the last one first, and all of them whatever happens
+            for terminal in self._terminals.values():
+                ending.callback(terminal.interrupt)
         screens = [terminal.screen for terminal in self._terminals.values()]
         assert not any("Traceback" in screen for screen in screens), "\n".join(screens)
 
