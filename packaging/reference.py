@@ -96,10 +96,10 @@ def edges() -> Iterator[str]:
 
 def routes() -> Iterator[str]:
     yield "# Routes\n"
-    yield "All on one port. Without a scope a route is open, or reads the credentials of its own dialect.\n"
+    yield "All on one port. What it needs is a scope of the token, any token of the namespace, or nothing.\n"
     api = json.loads(served("/"))["api"]
     rows = ((entry["method"], f"`{entry['path']}`", entry["scope"] or "", entry["summary"]) for entry in api)
-    yield table(("method", "path", "scope", "what it does"), sorted(rows, key=lambda row: row[1]))
+    yield table(("method", "path", "needs", "what it does"), sorted(rows, key=lambda row: row[1]))
 
 
 def metrics() -> Iterator[str]:

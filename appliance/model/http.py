@@ -152,7 +152,8 @@ class Route:
     path: str  # "/notes/{note_id}"
     handler: Handler
     summary: str
-    scope: str | None = None  # None: open, or the handler authenticates in its own dialect
+    scope: str | None = None  # what a token must allow; None: open, unless `guarded`
+    guarded: bool = False  # the handler asks for a token itself, in its own dialect
     lane: Lane = Lane.REST
     request: type | None = None  # decoded type of the JSON body, for documentation
     answer: type | None = None

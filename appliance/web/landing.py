@@ -86,7 +86,10 @@ class Landing:
         )
 
     def _api(self) -> list[tuple[str, str, str | None, str]]:
-        rows = [("any" if r.method == "*" else r.method, r.path, r.scope, r.summary) for r in self._routes]
+        rows = [
+            ("any" if r.method == "*" else r.method, r.path, r.scope or ("a token" if r.guarded else None), r.summary)
+            for r in self._routes
+        ]
         return rows + [("WebSocket", s.path, s.scope, s.summary) for s in self._sockets]
 
 

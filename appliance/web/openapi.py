@@ -85,8 +85,9 @@ def _operation(route: Route, method: str, schema_of: dict[type, Json]) -> Json:
         operation["requestBody"] = {"required": True, "content": _json(schema_of[route.request])}
     elif route.streaming:
         operation["requestBody"] = {"content": {"application/octet-stream": {}}}
-    if route.scope is not None:
+    if route.scope is not None or route.guarded:
         operation["security"] = [{"token": []}]
+    if route.scope is not None:
         operation["x-scope"] = route.scope
     return operation
 

@@ -53,6 +53,7 @@ class Subscribe:
             "/subscribe",
             self._guarded(self.handle),
             "Pokes of new messages as server-sent events",
+            guarded=True,
             lane=Lane.FAST,
             tags=("message store",),
         )
