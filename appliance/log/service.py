@@ -10,7 +10,7 @@ import trio
 from appliance.log.readers import Readers
 from appliance.log.retention import Retention
 from appliance.log.ticket import Ticket
-from appliance.log.writer import Writer
+from appliance.log.writer import Writer, Written
 from appliance.model.event import Draft, Event, Head, Imported, Page, Query, Unit
 from appliance.model.ports import Publish
 from appliance.storage.ports import Engine, Reader, Recovery
@@ -75,6 +75,11 @@ class Log:
     @property
     def recovery(self) -> Recovery:
         return self._engine.recovery
+
+    @property
+    def written(self) -> Written:
+        """Commits and events since the start."""
+        return self._writer.written
 
     @property
     def waiting(self) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import trio
@@ -20,7 +21,7 @@ from appliance.model.event import Event, Unit
 from appliance.storage.ports import Committed, Engine
 from appliance.world import World
 
-__all__ = ["Writer"]
+__all__ = ["Writer", "Written"]
 
 BATCH_EVENTS = 1024  # most events of one transaction, unless one unit alone has more
 BATCH_CHARACTERS = 16 * 1024 * 1024
@@ -51,6 +52,14 @@ class _Job:
 _Done = tuple[list[_Job], Committed]
 
 
+@dataclass(slots=True)
+class Written:
+    """What was committed since the start."""
+
+    commits: int = 0
+    events: int = 0
+
+
 class Writer:
     """Owns the writing half of the engine. `publish` gets fresh events on the loop, in order, before anyone is told."""
 
@@ -66,6 +75,7 @@ class Writer:
         self._sealed = 0  # those it has reported; counted by the second
         self.commits = world.background("log-writer", self._step)
         self.seals = world.background("log-mark", self._seal_waiting)
+        self.written = Written()
         self.unacknowledged = 0  # submitted, not yet answered
         self._accepting = True
         self._finished = trio.Event()  # not accepting, and everything answered
@@ -172,6 +182,8 @@ class Writer:
     def _report(self, done: list[_Done]) -> None:
         for jobs, committed in done:
             if committed.fresh:
+                self.written.commits += 1
+                self.written.events += len(committed.fresh)
                 self._publish(committed.fresh)
             for job, result in zip(jobs, committed.outcomes, strict=True):
                 self._settle(job)

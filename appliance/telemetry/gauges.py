@@ -1,0 +1,64 @@
+"""Numbers of the log and the bus, read when someone scrapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+__all__ = ["Readings", "readings"]
+
+Reading = Callable[[], float]
+
+
+class Readings(Collector):
+    """Metrics that are functions. `registry.register(readings)` publishes them.
+
+    Args:
+        counters: by name, what only rises: help text and how to read it.
+        gauges: the same, for what rises and falls.
+    """
+
+    def __init__(self, counters: dict[str, tuple[str, Reading]], gauges: dict[str, tuple[str, Reading]]) -> None:
+        self._counters = counters
+        self._gauges = gauges
+
+    def collect(self) -> Iterable[Metric]:
+        for name, (text, read) in self._counters.items():
+            yield CounterMetricFamily(f"appliance_{name}", text, value=read())
+        for name, (text, read) in self._gauges.items():
+            yield GaugeMetricFamily(f"appliance_{name}", text, value=read())
+
+
+class _Written(Protocol):
+    commits: int
+    events: int
+
+
+class _Log(Protocol):
+    @property
+    def written(self) -> _Written: ...
+
+    @property
+    def waiting(self) -> int: ...
+
+
+class _Bus(Protocol):
+    @property
+    def members(self) -> int: ...
+
+
+def readings(log: _Log, bus: _Bus) -> Readings:
+    """What the log and the bus count."""
+    return Readings(
+        counters={
+            "log_events": ("events committed since the start", lambda: log.written.events),
+            "log_commits": ("transactions they were committed in", lambda: log.written.commits),
+        },
+        gauges={
+            "log_waiting": ("writes begun and not yet acknowledged", lambda: log.waiting),
+            "subscribers": ("live readers", lambda: bus.members),
+        },
+    )
