@@ -8,7 +8,6 @@ JOBS ?= $(shell nproc)
 ARGS ?=
 COVER ?=
 # Floors of speed are measured with no other test beside them.
-ALONE := tests/journeys/test_benchmark.py
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -57,8 +56,7 @@ dev: $(VENV)/.run  ## serve with sample events, permissive CORS on loopback and 
 
 test: setup  ## set up and pass all tests (ARGS="-k name" narrows)
 ifeq ($(ARGS),)
-	@$(PY) -m pytest $(ALONE)
-	@$(PY) -m pytest -n $(JOBS) --dist worksteal --ignore=$(ALONE) $(COVER)
+	@$(PY) -m pytest -n $(JOBS) --dist worksteal $(COVER)
 else
 	@$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 endif

@@ -43,14 +43,14 @@ def test_format_lint_and_types_are_gates():
 
 def test_foreign_clients_are_part_of_the_suite():
     """MDB003_6A_T3: external tests run in CI: what `make test` runs leaves no folder of tests out."""
-    assert re.findall(r"--ignore=\S+", recipe("test")) == ["--ignore=$(ALONE)"]  # which runs before, alone
+    assert "--ignore" not in recipe("test")
     assert list((ROOT / "tests/contracts/message_store").glob("test_*.py"))
 
 
 def test_the_benchmark_has_its_place_in_the_suite():
-    """MDB003_6A_T4: the benchmark's floors run in CI, alone and first."""
-    assert re.search(r"^ALONE .*tests/journeys/test_benchmark\.py", MAKEFILE, re.MULTILINE)
-    assert "pytest $(ALONE)" in recipe("test")
+    """MDB003_6A_T4: the benchmark runs in CI, shortened; `make load` judges its figures."""
+    assert (ROOT / "tests/journeys/test_benchmark.py").exists()
+    assert "tests.load" in recipe("load")
 
 
 def test_packaging_is_built_twice_and_started():
