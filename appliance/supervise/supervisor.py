@@ -262,7 +262,7 @@ class _Slot:
             case State.PAUSED:
                 return f"restart in {max(0.0, self._resumes_at - self._world.now()):.1f} s"
             case State.PARKED:
-                return "a person to restart it"
+                return "the next start of the program"
             case State.DRAINING:
                 return "what is in flight"
             case _:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from appliance.auth.dialect import DialectError
 from appliance.bus import Bus
 from appliance.egress.sse.pokes import POKES
 from appliance.model.event import Group, Head
 from appliance.model.http import Exchange, Handler, Lane, Request, Response, Route, Stream
-from appliance.model.principal import Principal
+from appliance.model.principal import READ, Principal
 from appliance.model.topic import Topic
 
 __all__ = ["Subscribe", "parse"]
@@ -21,6 +22,8 @@ _HEADERS = (
     ("access-control-allow-origin", "*"),
     ("x-accel-buffering", "no"),
 )
+
+FORBIDDEN = DialectError(403, "AUTH_UNAUTHORIZED", "Token has no scope 'read'").response()
 
 ParsedQuery = tuple[Topic, int | None]
 
@@ -61,6 +64,8 @@ class Subscribe:
     async def handle(self, request: Request) -> Response | Stream:
         principal = request.principal
         assert principal is not None  # guarded
+        if not principal.may(READ):
+            return FORBIDDEN
         try:
             topic, since = parse(request.query, principal.namespace.key)
         except ValueError as error:

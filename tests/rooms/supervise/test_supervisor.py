@@ -262,7 +262,7 @@ async def test_a_plugin_that_keeps_crashing_is_parked_and_the_rest_goes_on(autoj
         await trio.sleep(1000.0)
         node = host.branches()[0]
 
-        assert (node.state, node.waiting, plugin.runs) == (State.PARKED, "a person to restart it", 3)
+        assert (node.state, node.waiting, plugin.runs) == (State.PARKED, "the next start of the program", 3)
 
 
 async def test_a_parked_plugin_starts_again_when_a_person_says_so(autojump_clock):
