@@ -21,7 +21,7 @@ LINK = re.compile(r"http://127\.0\.0\.1:\d+/welcome#code=[\w-]{22}(?![\w-])")
 def first_screen(terminal: int) -> str:
     """What has been shown up to the last line of it."""
     seen, deadline = "", time.monotonic() + PATIENCE
-    while "appliance publish hello" not in seen:
+    while "publish hello" not in seen:
         ready, _, _ = select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))
         assert ready, seen
         seen += os.read(terminal, 4096).decode()
