@@ -94,8 +94,43 @@ class Clients(msgspec.Struct, frozen=True):
 
     limit: Annotated[int, Doc("connections at once; the next one is refused with 503 and Retry-After", least=1)] = 1000
     per_address: Annotated[int, Doc("connections at once from one address, loopback excepted", least=1)] = 256
-    heartbeat: Annotated[float, Doc("a quiet client is pinged this often", _DURATION, least=1)] = 30.0
+    per_subject: Annotated[int, Doc("connections at once with one token", least=1)] = 1000
+    heartbeat: Annotated[float, Doc("a client is pinged this often", _DURATION, least=0.05)] = 30.0
+    dead_after: Annotated[
+        float, Doc("a WebSocket that says nothing for so long is closed (4003)", _DURATION, least=0.1)
+    ] = 90.0
+    grace: Annotated[float, Doc("a client that stays behind for so long is closed (4008)", _DURATION, least=1)] = 60.0
     ring: Annotated[int, Doc("events held per audience; a client further behind re-reads the log", least=16)] = 4096
+    budget: Annotated[int, Doc("bytes all rings may hold together", Unit.SIZE, least=MIB)] = 256 * MIB
+    origins: Annotated[
+        tuple[str, ...], Doc('pages of other origins that may connect, as "https://app.example:8443"; "*": all')
+    ] = ()
+
+
+class Events(msgspec.Struct, frozen=True):
+    """The eventing streams: `/api/v1/ws` and `/api/v1/events`."""
+
+    names: Annotated[Literal["pascal", "dotted"], Doc("how server-sent events are named unless asked otherwise")] = (
+        "pascal"
+    )
+    coalesce: Annotated[float, Doc("progress and status within this time are merged; 0: never", _DURATION, least=0)] = (
+        0.5
+    )
+    queue_status: Annotated[float, Doc("time between two reports of the job queue", _DURATION, least=0.05)] = 5.0
+
+
+class Broadcast(msgspec.Struct, frozen=True):
+    """The channels of `/ws/broadcast`."""
+
+    anonymous: Annotated[bool, Doc("clients without a token may listen on channels")] = False
+    test_route: Annotated[bool, Doc("serve POST /test/broadcast, which needs no token")] = False
+    heartbeat: Annotated[float, Doc("a client is pinged this often", _DURATION, least=0.05)] = 25.0
+    dead_after: Annotated[float, Doc("one that says nothing for so long is closed (4003)", _DURATION, least=0.1)] = 35.0
+    retention: Annotated[
+        float | None, Doc('how long messages can be replayed; "off": for ever', _DURATION, least=1)
+    ] = 24 * HOURS
+    channels: Annotated[int, Doc("channels of one connection", least=1)] = 100
+    frames: Annotated[int, Doc("frames a client may send in a second; repeated excess is closed (1008)", least=1)] = 50
 
 
 class Tls(msgspec.Struct, frozen=True):
@@ -142,6 +177,8 @@ class Settings(msgspec.Struct, frozen=True):
     tls: Tls = Tls()
     log: Log = Log()
     clients: Clients = Clients()
+    events: Events = Events()
+    broadcast: Broadcast = Broadcast()
     limits: Limits = Limits()
     backup: Backup = Backup()
     telemetry: Telemetry = Telemetry()

@@ -1,12 +1,31 @@
-"""Encode an event once, however many audiences of a dialect it concerns."""
+"""What dialects share: encode an event once, however many audiences it concerns, and say nothing more."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from appliance.model.event import Event
+from appliance.model.topic import Lost
 
-__all__ = ["once"]
+__all__ = ["Plain", "once"]
+
+
+class Plain:
+    """A dialect that shows stored events only, and has no words for anything else."""
+
+    window = 0.0
+
+    def key(self, event: Event) -> str:
+        return ""
+
+    def settles(self, event: Event) -> str:
+        return ""
+
+    def lagged(self, missed: int) -> bytes:
+        return b""
+
+    def gap(self, lost: Lost) -> bytes:
+        return b""
 
 
 def once(encode: Callable[[Event], bytes]) -> Callable[[Event], bytes]:

@@ -27,17 +27,21 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """A stored fact."""
+    """A stored fact, or something announced in passing (progress, presence, a queue's status)."""
 
     namespace: int  # Namespace.key
     stream: str
     type: str
-    position: int  # in its stream, from 0
-    global_position: int  # in its namespace, from 1
+    position: int  # in its stream, from 0; -1: ephemeral, nowhere stored
+    global_position: int  # in its namespace, from 1; of an ephemeral one that of the newest stored event
     id: str
     data: str
     metadata: str | None
     time: int  # microseconds since 1970, UTC
+
+    @property
+    def ephemeral(self) -> bool:
+        return self.position < 0
 
 
 class Imported(msgspec.Struct, frozen=True, gc=False):

@@ -65,6 +65,14 @@ class Outlet(Protocol):
         """Drop the connection now."""
         ...
 
+    def end(self, code: int, reason: str = "") -> None:
+        """Say why, as far as the protocol has words for it and the peer takes them, and drop. Waits for nobody.
+
+        Args:
+            code: of `model.closecodes`, also where it goes into metrics only (server-sent events).
+        """
+        ...
+
 
 @dataclass(slots=True)
 class Request:
@@ -133,6 +141,9 @@ class Stream:
     status: int = 200
     content_type: str = "text/event-stream"
     headers: tuple[tuple[str, str], ...] = ()
+    farewell: Callable[[int], bytes] | None = (
+        None  # the last piece when the appliance stops; given ms until a reconnect
+    )
 
 
 Answer = Response | Stream
@@ -172,6 +183,16 @@ class Socket(Protocol):
     request: Request
     outlet: Outlet
 
+    @property
+    def heard(self) -> float:
+        """When the last byte came from the peer, in the loop's time."""
+        ...
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds from our last answered ping to its pong; None: none was answered yet."""
+        ...
+
     async def receive(self) -> str | bytes:
         """The next message: text as str, binary as bytes.
 
@@ -206,6 +227,7 @@ class SocketRoute:
     message_limit: int | None = None  # bytes of one message; None: the config's
     subprotocols: tuple[str, ...] = ()
     shutdown_code: int = 1001  # what the endpoint's dialect says when the appliance stops
+    binary: bool = False  # whether binary messages are taken; else they end the connection with 1003
 
 
 def json_response(value: object, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -10,14 +11,22 @@ import msgspec
 from appliance.model.event import Event, Group, Query
 from appliance.model.names import category_of
 
-__all__ = ["Dialect", "Topic"]
+__all__ = ["Dialect", "Filter", "Lost", "Topic"]
+
+
+class Filter(Protocol):
+    """What of a topic is wanted. Frozen and hashable: readers with equal filters share one audience."""
+
+    def passes(self, event: Event) -> bool:
+        """Asked once for each event and audience."""
+        ...
 
 
 class Topic(msgspec.Struct, frozen=True):
     """Which events of a namespace: one stream, some categories, or (neither) all of them.
 
     `floor` leaves out what lies below a position that is still to come: a stream position for a stream,
-    else a global position.
+    else a global position. `ephemeral`: also what is announced and never stored.
     """
 
     namespace: int
@@ -25,12 +34,17 @@ class Topic(msgspec.Struct, frozen=True):
     categories: tuple[str, ...] = ()
     group: Group | None = None
     floor: int = 0
+    filter: Filter | None = None
+    ephemeral: bool = False
 
     def matches(self, event: Event) -> bool:
-        if event.namespace != self.namespace:
+        if event.namespace != self.namespace or (event.ephemeral and not self.ephemeral):
             return False
+        return self._covers(event) and (self.filter is None or self.filter.passes(event))
+
+    def _covers(self, event: Event) -> bool:
         if self.stream is not None:
-            return event.stream == self.stream and event.position >= self.floor
+            return event.stream == self.stream and (event.ephemeral or event.position >= self.floor)
         if event.global_position < self.floor:
             return False
         if self.categories and category_of(event.stream) not in self.categories:
@@ -38,7 +52,7 @@ class Topic(msgspec.Struct, frozen=True):
         return self.group is None or self.group.owns(event.stream)
 
     def query(self, *, position: int = 0, global_position: int = 0, through: int, limit: int) -> Query:
-        """The stored events of this topic in a window of the log."""
+        """The stored events of this topic in a window of the log; `filter` is left to the reader."""
         return Query(
             self.namespace,
             stream=self.stream,
@@ -49,6 +63,14 @@ class Topic(msgspec.Struct, frozen=True):
             limit=limit,
             group=self.group,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Part of what a reader asked for is gone: retention has removed it, or it never was."""
+
+    asked: int  # first position wanted; a stream's for a stream, else global
+    oldest: int  # first position there is
 
 
 class Dialect(Protocol):
@@ -64,10 +86,31 @@ class Dialect(Protocol):
         """Seconds between two of them."""
         ...
 
+    @property
+    def window(self) -> float:
+        """Seconds in which ephemeral events with one key are merged into the first and the newest; 0: never."""
+        ...
+
     def encode(self, event: Event) -> bytes:
         """One event. Called once for each event, whatever the number of audiences."""
         ...
 
     def join(self, parts: Sequence[bytes]) -> bytes:
         """Encoded events as they go over the wire in one piece."""
+        ...
+
+    def key(self, event: Event) -> str:
+        """What an ephemeral event is merged under; empty: it is not."""
+        ...
+
+    def settles(self, event: Event) -> str:
+        """The key whose newest value must be out before this event; empty: none."""
+        ...
+
+    def lagged(self, missed: int) -> bytes:
+        """Said to a reader that fell out of the ring by `missed` events and reads on from the log; may be empty."""
+        ...
+
+    def gap(self, lost: Lost) -> bytes:
+        """Said before the history to a reader part of whose past is gone; may be empty."""
         ...

@@ -86,6 +86,10 @@ class SecureWire(Remainder, trio.abc.Stream):
             await self._wire.finish(grace)
         self.kill()
 
+    def end(self, code: int, reason: str = "") -> None:
+        """Bytes alone have no words for a reason."""
+        self.kill()
+
     async def aclose(self) -> None:
         self.kill()
         await checkpoint()

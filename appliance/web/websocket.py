@@ -15,9 +15,9 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
 
 from appliance.errors import ApplianceError, Forbidden, NotFound
+from appliance.model.closecodes import Close, code_for
 from appliance.model.frames import close_frame
 from appliance.model.http import Outlet, Request, Response, SocketClosed, SocketRoute
-from appliance.web.closecodes import Close, code_for
 from appliance.web.handshake import canonical_head, check_upgrade, choose_subprotocol
 from appliance.web.head import Head
 from appliance.web.router import failure
@@ -42,6 +42,8 @@ class Upgraded(trio.abc.Stream):
         self._early = early
         self._accepted = trio.Event()
         self._grace = grace
+        self.heard = trio.current_time()
+        self.latency: float | None = None
         self._said_goodbye = False
         self._ended: trio.Event | None = None
         self._connection: WebSocketConnection | None = None
@@ -63,7 +65,11 @@ class Upgraded(trio.abc.Stream):
         if self._early:
             data, self._early = self._early, b""
             return data
-        return await self._line.receive_some(max_bytes)
+        if self._ended is not None:  # the rest is read, and dropped, by the line's own end
+            raise trio.ClosedResourceError
+        data = await self._line.receive_some(max_bytes)
+        self.heard = trio.current_time()
+        return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         self._check_open()
@@ -107,6 +113,11 @@ class Upgraded(trio.abc.Stream):
     def kill(self) -> None:
         self._line.kill()
 
+    def end(self, code: int, reason: str = "") -> None:
+        with contextlib.suppress(trio.BrokenResourceError):
+            self._line.offer(close_frame(code, reason))
+        self._line.kill()
+
     def _check_open(self) -> None:
         if self._said_goodbye:
             raise trio.BrokenResourceError("the WebSocket is closed")
@@ -128,6 +139,14 @@ class LiveSocket:
         self._route = route
         self._limit = limit
         self._grace = grace
+
+    @property
+    def heard(self) -> float:
+        return self._stream.heard
+
+    @property
+    def latency(self) -> float | None:
+        return self._stream.latency
 
     async def receive(self) -> str | bytes:
         try:

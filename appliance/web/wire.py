@@ -183,6 +183,10 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
             self.socket.close()
             self._rest = b""
 
+    def end(self, code: int, reason: str = "") -> None:
+        """Bytes alone have no words for a reason."""
+        self.kill()
+
     async def aclose(self) -> None:
         self.kill()
         await checkpoint()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from appliance.egress.memo import once
+from appliance.egress.memo import Plain, once
 from appliance.model.event import Event
 from appliance.model.frames import chunk
 
@@ -24,7 +24,7 @@ def _poke(event: Event) -> bytes:
     return b"event: poke\ndata: %b\n\n" % poke
 
 
-class PokeDialect:
+class PokeDialect(Plain):
     """One block for each message, never merged: clients count them."""
 
     quiet = 15.0

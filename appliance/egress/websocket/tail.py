@@ -20,7 +20,7 @@ import trio
 
 from appliance.bus import Bus
 from appliance.clock import stamp
-from appliance.egress.memo import once
+from appliance.egress.memo import Plain, once
 from appliance.errors import Forbidden, Rejected
 from appliance.model.event import Event, Head
 from appliance.model.frames import ping_frame, text_frame
@@ -48,7 +48,7 @@ def _text(value: str) -> str:
     return _encode(value).decode()
 
 
-class TailDialect:
+class TailDialect(Plain):
     """Events as they are stored. Frames from a server are unmasked, so the same bytes serve everyone."""
 
     idle = ping_frame()  # browsers and libraries answer by themselves

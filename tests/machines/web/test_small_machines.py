@@ -9,7 +9,7 @@ import pytest
 from appliance.errors import Broken, Forbidden, LimitReached, NotFound, TooLarge, Unauthenticated, Unavailable
 from appliance.model.frames import chunk, close_frame, ping_frame, text_frame
 from appliance.model.http import Response, Stream
-from appliance.web.closecodes import Close, code_for
+from appliance.model.closecodes import Close, code_for
 from appliance.web.handshake import canonical_head, check_upgrade, choose_subprotocol
 from appliance.web.head import Head, parse_head
 from appliance.web.limits import Limits, table

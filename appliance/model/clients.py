@@ -1,0 +1,59 @@
+"""Who is connected live: the seam between the endpoints, which let clients in, and the one who looks after them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from appliance.model.http import Outlet, Request, Socket
+
+__all__ = ["Client", "Clients", "Habits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How connections of a dialect are kept alive. One object for each dialect."""
+
+    dialect: str  # "eventing", "broadcast", "tail", "pokes", as the roster shows it
+    transport: Literal["websocket", "sse"]
+    every: float  # seconds between two signs of life
+    dead: float  # seconds without a byte from the peer until it is given up; inf: cannot be told
+    beat: Callable[[float], bytes]  # the sign of life as ready bytes, given the loop's time; shared by all due at once
+
+
+class Client(Protocol):
+    """One live connection in the roster."""
+
+    id: str
+    topics: tuple[str, ...]  # what it follows, as people read it; the endpoint keeps it true
+    lag: Callable[[], int]  # events it has not been sent yet
+
+    def received(self) -> None:
+        """A message came from it."""
+        ...
+
+
+class Clients(Protocol):
+    """The connection manager."""
+
+    def check(self, request: Request) -> None:
+        """Whether one more may come, asked before an upgrade or a stream's head.
+
+        Raises:
+            LimitReached: too many in all, from this address or of this subject; 503 with `retry_after`.
+        """
+        ...
+
+    def enter(
+        self, request: Request, outlet: Outlet, habits: Habits, socket: Socket | None = None
+    ) -> AbstractContextManager[Client]:
+        """Put a connection into the roster for as long as the context lasts.
+
+        From now on it is pinged, ended with 4003 when dead, with 4401 when its token has expired or was revoked.
+
+        Raises:
+            LimitReached: as `check`; others were faster.
+        """
+        ...
