@@ -39,6 +39,11 @@ class Outlet(Protocol):
     Order holds over both ways of sending, and no byte ever comes between two parts of one call.
     """
 
+    @property
+    def sent(self) -> int:
+        """Bytes the kernel has taken, heads and all."""
+        ...
+
     def offer(self, data: bytes) -> bool:
         """Hand over `data` without waiting. False: the peer is behind, nothing was taken.
 

@@ -69,6 +69,10 @@ class SecureWire(Remainder, trio.abc.Stream):
             raise trio.BrokenResourceError("the connection was dropped") from error
 
     @property
+    def sent(self) -> int:
+        return self._wire.sent
+
+    @property
     def killed(self) -> bool:
         return self._wire.killed
 

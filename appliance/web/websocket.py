@@ -103,6 +103,10 @@ class Upgraded(trio.abc.Stream):
 
     # -- for ready frames -------------------------------------------------------------------
 
+    @property
+    def sent(self) -> int:
+        return self._line.sent
+
     def offer(self, data: bytes) -> bool:
         self._check_open()
         return self._line.offer(data)

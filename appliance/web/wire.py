@@ -87,7 +87,7 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
             `drained()` soon (the front starts a task: only then does a peer cost one).
     """
 
-    __slots__ = ("_behind", "_deadline", "socket")
+    __slots__ = ("_behind", "_deadline", "sent", "socket")
 
     def __init__(
         self, sock: socket.socket, *, write_deadline: float = 20.0, behind: Callable[[Wire], object] | None = None
@@ -97,6 +97,7 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = sock
+        self.sent = 0
         self._deadline = write_deadline
         self._behind = behind
 
@@ -211,12 +212,14 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
     def _send(self, data: bytes | bytearray | memoryview) -> int:
         """How many bytes the socket took; 0: none for now."""
         try:
-            return self.socket.send(data)
+            sent = self.socket.send(data)
         except BlockingIOError:
             return 0
         except OSError as error:
             self.kill()
             raise trio.BrokenResourceError("the connection is gone") from error
+        self.sent += sent
+        return sent
 
     async def _finish(self, rest: memoryview) -> None:
         """Send `rest` and release the lock, which the caller holds. Half a send is no send: failing kills."""
