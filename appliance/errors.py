@@ -25,6 +25,7 @@ __all__ = [
     "PeerFailed",
     "Rejected",
     "TooLarge",
+    "TooManyClients",
     "Unauthenticated",
     "Unavailable",
     "VersionConflict",
@@ -125,6 +126,13 @@ class LimitReached(ApplianceError):
     def __init__(self, message: str, *, retry_after: int, hint: str = "", **facts: Fact) -> None:
         super().__init__(message, hint=hint or f"try again in {retry_after} s", **facts)
         self.retry_after = retry_after
+
+
+class TooManyClients(LimitReached):
+    """All places for live connections are taken."""
+
+    code = "too_many_clients"
+    status = 503
 
 
 class Unavailable(ApplianceError):
