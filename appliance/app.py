@@ -18,10 +18,8 @@ from pathlib import Path
 import msgspec
 import structlog
 import trio
-from prometheus_client import CollectorRegistry
 
-from appliance import __version__
-from appliance.auth.routes import token_routes, welcome_routes
+from appliance import ground
 from appliance.auth.service import Identity
 from appliance.auth.store import DEFAULT
 from appliance.bus import Bus
@@ -29,40 +27,27 @@ from appliance.config.keeping import Keeping
 from appliance.config.load import Loaded
 from appliance.config.reload import Reloader, when_saved
 from appliance.config.schema import Settings
-from appliance.egress.sse.subscribe import Subscribe
-from appliance.egress.websocket.tail import Tail
+from appliance.doors import Rooms, front
+from appliance.egress.clients.service import Manager
 from appliance.errors import ApplianceError, Broken
 from appliance.ingress.door import Door
-from appliance.ingress.routes import message_store_routes
 from appliance.log import Log
 from appliance.model.event import Draft, Event
-from appliance.model.http import Route
 from appliance.model.principal import WRITE, Principal
 from appliance.plugins.host import Host
 from appliance.plugins.registry import discover
 from appliance.storage.ports import Engine
-from appliance.storage.schedule import Backups, backup_routes
-from appliance.storage.sqlite import SqliteEngine
-from appliance.supervise.activation import inherited
+from appliance.storage.schedule import Backups
 from appliance.supervise.calm import calm_collector
-from appliance.supervise.descriptors import enough_for
 from appliance.supervise.place import Place, hold
 from appliance.supervise.signals import obey
 from appliance.supervise.supervisor import Child, OnCrash, Supervisor
 from appliance.supervise.tree import Node, first_cause
 from appliance.supervise.watchdog import Notifier, Watchdog, ping_interval
-from appliance.telemetry.gauges import readings
 from appliance.telemetry.logs import Logs
 from appliance.telemetry.outlet import Outlet
-from appliance.telemetry.status import About, Status, Storage
-from appliance.web.front import Front
-from appliance.web.landing import Landing
-from appliance.web.listen import listen
-from appliance.web.metrics import metrics_route
-from appliance.web.openapi import document, openapi_route
-from appliance.web.reach import lan_addresses, shareable
-from appliance.web.tls import Tls
-from appliance.web.welcome import welcome_page
+from appliance.telemetry.status import Status
+from appliance.web.reach import shareable
 from appliance.world import RealWorld, World
 
 __all__ = ["Banner", "House", "Started", "run", "serve"]
@@ -103,8 +88,8 @@ def run(loaded: Loaded, banner: Banner = lambda _: ()) -> int:
     try:
         with ExitStack() as held:
             place = held.enter_context(hold(None if loaded.throwaway else settings.data))
-            listeners = _listeners(settings, held)
-            engine = _engine(loaded, place)
+            listeners = ground.listeners(settings, held)
+            engine = ground.engine(loaded, place)
             return _live(partial(serve, loaded, place, engine, listeners, logs=logs, banner=banner))
     finally:
         logs.close()
@@ -179,6 +164,13 @@ class House:
             token=settings.token.reveal() if settings.token else "",
             relaxed=loaded.throwaway,
         )
+        self.clients = Manager(
+            world,
+            lambda who: "" if self.identity.still_valid(who) else "Token revoked",
+            limit=settings.clients.limit,
+            per_address=settings.clients.per_address,
+            per_subject=settings.clients.per_subject,
+        )
         self.door = Door(self.log, event_limit=settings.log.max_event)
         self.plugins = Host(
             discover(settings.plugins, paths=settings.plugins_path, source=loaded.plugin_source),
@@ -195,10 +187,10 @@ class House:
             keep=settings.backup.keep,
         )
         self.status = Status(
-            _about(loaded, place, engine), world, counts=self._counts, tree=self._tree, plugins=self._plugins
+            ground.about(loaded, place, engine), world, counts=self._counts, tree=self._tree, plugins=self._plugins
         )
-        self.tls = _tls(settings, place)
-        self.front = self._front(listeners, world)
+        self.tls = ground.certificate(settings, place)
+        self.front = front(self._rooms(world), listeners)
         self._reloader = Reloader(
             loaded,
             {"telemetry": self._retell, "log": self._rekeep, "backup": self._rebackup},
@@ -218,6 +210,7 @@ class House:
             Child(self.log, OnCrash.EXIT),
             Child(self.bus, OnCrash.EXIT),
             Child(self.identity, OnCrash.EXIT),
+            Child(self.clients, OnCrash.EXIT),
             Child(self.plugins, OnCrash.RESTART),
             Child(self.backups, OnCrash.RESTART),
             Child(self.front, OnCrash.EXIT, drain_grace=2 * self._settings.limits.drain),
@@ -251,6 +244,22 @@ class House:
         with self._notifier.reloading():
             self._reloader.reload()
 
+    def _rooms(self, world: World) -> Rooms:
+        return Rooms(
+            settings=self._settings,
+            world=world,
+            log=self.log,
+            bus=self.bus,
+            identity=self.identity,
+            door=self.door,
+            clients=self.clients,
+            backups=self.backups,
+            status=self.status,
+            tls=self.tls,
+            counts=self._counts,
+            urls=lambda: self.front.urls,
+        )
+
     # What the rooms are given
 
     async def _emit(self, drafts: Sequence[Draft]) -> Sequence[Event]:
@@ -277,6 +286,7 @@ class House:
     def _counts(self) -> Mapping[str, int]:
         return {
             **self.front.counts,
+            "clients": len(self.clients),
             "subscribers": self.bus.members,
             "writes waiting": self.log.waiting,
             "log lines dropped": self._logs.dropped,
@@ -294,103 +304,3 @@ class House:
 
     def _rebackup(self, settings: Settings) -> None:
         self.backups.configure(every=settings.backup.every, keep=settings.backup.keep)
-
-    # The way in
-
-    def _front(self, listeners: Sequence[socket.socket], world: World) -> Front:
-        settings, registry = self._settings, CollectorRegistry()
-        registry.register(readings(self.log, self.bus))
-        limits = settings.front_limits
-        store = message_store_routes(
-            self.identity,
-            self.door,
-            self.log,
-            world,
-            registry,
-            backend=lambda: self.log.kind,
-            connections=lambda: self.bus.members,
-            rpc_limit=limits.rpc_body,
-        )
-        routes: list[Route] = [
-            *store,
-            Subscribe(
-                self.bus, self.identity.guarded, self.log.head, self.log.head_position, self.identity.still_valid
-            ).route(),
-            *token_routes(self.identity),
-            *welcome_routes(self.identity, lambda: shareable(self.front.urls)),
-            welcome_page(),
-            *backup_routes(self.backups),
-            self.status.route(),
-            metrics_route(registry, world),
-            *(self.tls.routes() if self.tls else ()),
-        ]
-        tail = Tail(
-            self.bus,
-            self.log.head,
-            self.log.newest,
-            self.identity.still_valid,
-            heartbeat=settings.clients.heartbeat,
-        )
-        sockets = [tail.route()]
-        name = settings.shown_name
-        landing = Landing(self._counts, routes, sockets, name=name, version=__version__)
-        routes += [
-            openapi_route(lambda: document(routes, sockets, title=name, version=__version__)),
-            landing.route(),
-        ]
-        return Front(
-            listeners,
-            routes,
-            sockets,
-            authenticate=self.identity.authenticate,
-            limits=limits,
-            world=world,
-            tls=self.tls.context if self.tls else None,
-            registry=registry,
-        )
-
-
-# What must be had before anything runs
-
-
-def _engine(loaded: Loaded, place: Place) -> Engine:
-    settings = loaded.settings
-    folder = place.data / settings.log_folder
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return SqliteEngine.open(folder, durable=not loaded.throwaway, accept_loss=settings.accept_loss)
-
-
-def _listeners(settings: Settings, held: ExitStack) -> list[socket.socket]:
-    """The sockets the service manager passed, or those of the configuration."""
-    enough_for(settings.clients.limit)
-    listeners = inherited(os.environ, pid=os.getpid())
-    if not listeners:
-        for spec in settings.listen:
-            host = spec.rpartition(":")[0]
-            listeners += listen(spec if settings.port is None else f"{host}:{settings.port}")
-    for listener in listeners:
-        held.callback(listener.close)
-    return listeners
-
-
-def _tls(settings: Settings, place: Place) -> Tls | None:
-    chosen = settings.tls
-    if chosen.mode == "files" and chosen.cert and chosen.key:
-        return Tls(chosen.cert, chosen.key)
-    if chosen.mode == "auto":
-        host = socket.gethostname()
-        names = [f"{settings.shown_name}.local", f"{host}.local", host, *lan_addresses()]
-        return Tls.auto(place.data / "tls", names)
-    return None
-
-
-def _about(loaded: Loaded, place: Place, engine: Engine) -> About:
-    found = engine.recovery
-    return About(
-        name=loaded.settings.shown_name,
-        version=__version__,
-        pid=os.getpid(),
-        data=str(place.data.absolute()),
-        test_mode=loaded.settings.test_mode,
-        storage=Storage(engine.kind, found.events, found.verified, found.lost, list(found.notes)),
-    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 
-__all__ = ["chunk", "close_frame", "ping_frame", "text_frame"]
+__all__ = ["chunk", "close_frame", "ping_frame", "text_frame", "timed_ping"]
 
 _REASON = 123  # bytes: a control frame carries 125, two of them the code
 
@@ -25,6 +25,11 @@ def text_frame(data: bytes) -> bytes:
 def ping_frame(data: bytes = b"") -> bytes:
     """A ping of up to 125 bytes, which come back in the pong."""
     return _frame(0x89, data)
+
+
+def timed_ping(now: float) -> bytes:
+    """A ping that carries the loop's time in milliseconds, so that its pong tells how long it was under way."""
+    return ping_frame(b"%d" % int(now * 1000))
 
 
 def close_frame(code: int, reason: str = "") -> bytes:

@@ -37,6 +37,11 @@ class Topic(msgspec.Struct, frozen=True):
     filter: Filter | None = None
     ephemeral: bool = False
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is followed, as people read it."""
+        return (self.stream,) if self.stream is not None else self.categories or ("everything",)
+
     def matches(self, event: Event) -> bool:
         if event.namespace != self.namespace or (event.ephemeral and not self.ephemeral):
             return False

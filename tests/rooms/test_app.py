@@ -16,7 +16,7 @@ import msgspec
 import pytest
 import trio
 
-from appliance import app
+from appliance import ground
 from appliance.app import Started, serve
 from appliance.config.load import load
 from appliance.errors import ConfigError
@@ -134,7 +134,16 @@ async def test_the_status_shows_every_service_in_the_order_of_starting(tmp_path)
         told = await home.status()
         stranger, _ = await home.ask("/status", token="")
 
-    assert [node["name"] for node in told["tree"]] == ["log", "bus", "auth", "plugins", "backups", "web", "watchdog"]
+    assert [node["name"] for node in told["tree"]] == [
+        "log",
+        "bus",
+        "auth",
+        "clients",
+        "plugins",
+        "backups",
+        "web",
+        "watchdog",
+    ]
     assert {node["state"] for node in told["tree"]} == {"ready"}
     assert (told["state"], told["storage"]["kind"], told["pid"]) == ("well", "sqlite", os.getpid())
     assert told["counts"]["connections"] == 1
@@ -217,7 +226,7 @@ def trusting(folder: Path) -> ssl.SSLContext:
 
 def test_a_database_url_names_a_file_in_the_data_folder(tmp_path):
     with hold(tmp_path) as place:
-        app._engine(load(None, environ={}, flags={"db_url": "sqlite://shop.db"}), place).close()
+        ground.engine(load(None, environ={}, flags={"db_url": "sqlite://shop.db"}), place).close()
 
     assert (tmp_path / "shop" / "log.db").exists()
 
@@ -226,7 +235,7 @@ def test_a_port_replaces_that_of_every_address():
     loaded = load(None, environ={}, flags={"listen": "127.0.0.1:1", "port": 0})
 
     with ExitStack() as held:
-        listeners = app._listeners(loaded.settings, held)
+        listeners = ground.listeners(loaded.settings, held)
         ports = [listener.getsockname()[1] for listener in listeners]
 
     assert ports != [1]
@@ -237,4 +246,4 @@ def test_certificate_files_of_ones_own_are_named_when_they_cannot_be_used(tmp_pa
     loaded = load(None, environ={}, flags={"tls.cert": str(tmp_path / "c"), "tls.key": str(tmp_path / "k")})
 
     with hold(tmp_path / "data") as place, pytest.raises(ConfigError, match="cannot use c with k"):
-        app._tls(loaded.settings, place)
+        ground.certificate(loaded.settings, place)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
 
 from appliance.egress.memo import Plain, once
+from appliance.model.clients import Habits
 from appliance.model.event import Event
 from appliance.model.frames import chunk
 
-__all__ = ["POKES", "PokeDialect"]
+__all__ = ["HABITS", "POKES", "PokeDialect"]
 
 
 class _Poke(msgspec.Struct):
@@ -39,3 +41,4 @@ class PokeDialect(Plain):
 
 
 POKES = PokeDialect()
+HABITS = Habits("pokes", "sse", POKES.quiet, math.inf, lambda now: POKES.idle)

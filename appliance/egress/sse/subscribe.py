@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from appliance.auth.dialect import DialectError
+from appliance.auth.dialect import DialectError, in_dialect
 from appliance.bus import Bus
-from appliance.egress.sse.pokes import POKES
+from appliance.egress.sse.pokes import HABITS, POKES
+from appliance.errors import LimitReached
+from appliance.model.clients import Clients
 from appliance.model.event import Group, Head
 from appliance.model.http import Exchange, Handler, Lane, Request, Response, Route, Stream
-from appliance.model.principal import READ, Principal
+from appliance.model.principal import READ
 from appliance.model.topic import Topic
 
 __all__ = ["Subscribe", "parse"]
@@ -31,24 +33,24 @@ ParsedQuery = tuple[Topic, int | None]
 class Subscribe:
     """
     Args:
+        clients: looks after whoever has come in.
         guarded: wraps a handler so that it is asked only with `request.principal` set, in the dialect's way.
         head: head of a stream, for a position that lies in the future.
-        welcome: whether a caller who was let in may stay.
     """
 
     def __init__(
         self,
         bus: Bus,
+        clients: Clients,
         guarded: Callable[[Handler], Handler],
         head: Callable[[int, str], Awaitable[Head | None]],
         newest: Callable[[int], int],
-        welcome: Callable[[Principal], bool],
     ) -> None:
         self._bus = bus
+        self._clients = clients
         self._guarded = guarded
         self._head = head
         self._newest = newest
-        self._welcome = welcome
 
     def route(self) -> Route:
         return Route(
@@ -68,18 +70,21 @@ class Subscribe:
             return FORBIDDEN
         try:
             topic, since = parse(request.query, principal.namespace.key)
+            self._clients.check(request)
         except ValueError as error:
             return Response(400, str(error).encode(), "text/plain; charset=utf-8")
+        except LimitReached as full:
+            return in_dialect(full).response()
         topic = await self._with_floor(topic, since)
 
         async def run(exchange: Exchange) -> None:
-            subscription = await self._bus.follow(
-                topic, POKES, exchange.outlet, since, greeting=POKES.ready, welcome=lambda: self._welcome(principal)
-            )
-            try:
-                await exchange.closed()
-            finally:
-                subscription.leave()
+            with self._clients.enter(request, exchange.outlet, HABITS) as client:
+                client.topics = topic.names
+                subscription = await self._bus.follow(topic, POKES, exchange.outlet, since, greeting=POKES.ready)
+                try:
+                    await exchange.closed()
+                finally:
+                    subscription.leave()
 
         return Stream(run, headers=_HEADERS)
 

@@ -16,16 +16,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
-import trio
 
 from appliance.bus import Bus
 from appliance.clock import stamp
 from appliance.egress.memo import Plain, once
 from appliance.errors import Forbidden, Rejected
+from appliance.model.clients import Clients, Habits
 from appliance.model.event import Event, Head
-from appliance.model.frames import ping_frame, text_frame
-from appliance.model.http import Request, Socket, SocketClosed, SocketRoute
-from appliance.model.principal import READ, Principal
+from appliance.model.frames import ping_frame, text_frame, timed_ping
+from appliance.model.http import Request, Socket, SocketRoute
+from appliance.model.principal import READ
 from appliance.model.topic import Topic
 
 __all__ = ["Tail", "TailDialect"]
@@ -65,24 +65,28 @@ class Tail:
     """The endpoint.
 
     Args:
+        clients: looks after whoever has come in.
         head: head of a stream, `newest` global position in categories of a namespace: for `since=last`.
-        welcome: whether a caller who was let in may stay.
-        heartbeat: seconds of silence before a ping.
+        heartbeat: seconds between two pings.
+        dead_after: seconds without a byte until a client is given up.
     """
 
     def __init__(
         self,
         bus: Bus,
+        clients: Clients,
         head: Callable[[int, str], Awaitable[Head | None]],
         newest: Callable[[int, tuple[str, ...]], Awaitable[int]],
-        welcome: Callable[[Principal], bool],
+        *,
         heartbeat: float,
+        dead_after: float,
     ) -> None:
         self._bus = bus
+        self._clients = clients
         self._head = head
         self._newest = newest
-        self._welcome = welcome
         self._dialect = TailDialect(heartbeat)
+        self._habits = Habits("tail", "websocket", heartbeat, dead_after, timed_ping)
 
     def route(self) -> SocketRoute:
         return SocketRoute(
@@ -99,6 +103,7 @@ class Tail:
         _since(request.query)
         if request.principal is not None and request.principal.memories:
             raise Forbidden("this token is bound to memories, a tail shows the whole namespace")
+        self._clients.check(request)
 
     async def serve(self, socket: Socket) -> None:
         principal = socket.request.principal
@@ -106,19 +111,15 @@ class Tail:
         topic = _topic(socket.request.query, principal.namespace.key)
         since = _since(socket.request.query)
         position = await self._newest_of(topic) if since == "last" else since
-        try:
-            subscription = await self._bus.follow(
-                topic, self._dialect, socket.outlet, position, welcome=lambda: self._welcome(principal)
-            )
-        except trio.BrokenResourceError:
-            return
-        try:
-            while True:
-                await socket.receive()  # a tail has nothing to ask: what comes is read and left
-        except SocketClosed:
-            return
-        finally:
-            subscription.leave()
+        with self._clients.enter(socket.request, socket.outlet, self._habits, socket) as client:
+            client.topics = topic.names
+            subscription = await self._bus.follow(topic, self._dialect, socket.outlet, position)
+            try:
+                while True:
+                    await socket.receive()  # a tail has nothing to ask: what comes is read and left
+                    client.received()
+            finally:
+                subscription.leave()
 
     async def _newest_of(self, topic: Topic) -> int:
         if topic.stream is None:

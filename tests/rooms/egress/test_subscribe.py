@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from appliance.bus import Bus
+from appliance.egress.clients.service import Manager
 from appliance.egress.sse.subscribe import Subscribe, parse
 from appliance.model.event import Event, Head, Namespace, Query
 from appliance.model.http import Request, Response, Stream
 from appliance.model.principal import Principal
+from appliance.world import RealWorld
 
 
 def asking(query: str, *scopes: str) -> Request:
@@ -25,9 +27,8 @@ async def at_seven(namespace: int, stream: str) -> Head | None:
 
 @pytest.fixture
 def subscribe() -> Subscribe:
-    return Subscribe(
-        Bus(nothing, lambda key: 100), lambda handler: handler, at_seven, lambda key: 100, lambda who: True
-    )
+    clients = Manager(RealWorld(), lambda who: "", limit=1, per_address=1, per_subject=1)
+    return Subscribe(Bus(nothing, lambda key: 100), clients, lambda handler: handler, at_seven, lambda key: 100)
 
 
 async def test_a_token_that_may_not_read_hears_nothing(subscribe: Subscribe):

@@ -1,0 +1,136 @@
+"""Every way in: the one table of routes and WebSockets, joined to the rooms behind them.
+
+Reading `Doors` from top to bottom is reading what the appliance serves.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from appliance import __version__
+from appliance.auth.routes import token_routes, welcome_routes
+from appliance.auth.service import Identity
+from appliance.bus import Bus
+from appliance.config.schema import Settings
+from appliance.egress.clients.routes import clients_routes
+from appliance.egress.clients.service import Manager
+from appliance.egress.sse.subscribe import Subscribe
+from appliance.egress.websocket.tail import Tail
+from appliance.ingress.door import Door
+from appliance.ingress.routes import message_store_routes
+from appliance.log import Log
+from appliance.model.http import Route, SocketRoute
+from appliance.storage.schedule import Backups, backup_routes
+from appliance.telemetry.gauges import readings
+from appliance.telemetry.status import Status
+from appliance.web.front import Front
+from appliance.web.landing import Landing
+from appliance.web.metrics import metrics_route
+from appliance.web.openapi import document, openapi_route
+from appliance.web.reach import shareable
+from appliance.web.tls import Tls
+from appliance.web.welcome import welcome_page
+from appliance.world import World
+
+__all__ = ["Rooms", "front"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What the doors lead to."""
+
+    settings: Settings
+    world: World
+    log: Log
+    bus: Bus
+    identity: Identity
+    door: Door
+    clients: Manager
+    backups: Backups
+    status: Status
+    tls: Tls | None
+    counts: Callable[[], Mapping[str, int]]
+    urls: Callable[[], Sequence[str]]
+
+
+def front(rooms: Rooms, listeners: Sequence[socket.socket]) -> Front:
+    """The front that serves all of it. The listeners are its own from here on."""
+    doors = Doors(rooms)
+    return Front(
+        listeners,
+        doors.routes,
+        doors.sockets,
+        authenticate=rooms.identity.authenticate,
+        limits=rooms.settings.front_limits,
+        world=rooms.world,
+        tls=rooms.tls.context if rooms.tls else None,
+        registry=doors.registry,
+    )
+
+
+class Doors:
+    """The routes, the WebSockets, and what they count."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self.registry = CollectorRegistry()
+        self.registry.register(readings(rooms.log, rooms.bus))
+        self.sockets = self._live_sockets()
+        self.routes = [*self._message_store(), *self._live_streams(), *self._management()]
+        self.routes += self._about_itself()
+
+    def _message_store(self) -> list[Route]:
+        rooms = self._rooms
+        subscribe = Subscribe(rooms.bus, rooms.clients, rooms.identity.guarded, rooms.log.head, rooms.log.head_position)
+        return [
+            *message_store_routes(
+                rooms.identity,
+                rooms.door,
+                rooms.log,
+                rooms.world,
+                self.registry,
+                backend=lambda: rooms.log.kind,
+                connections=lambda: rooms.bus.members,
+                rpc_limit=rooms.settings.front_limits.rpc_body,
+            ),
+            subscribe.route(),
+        ]
+
+    def _live_sockets(self) -> list[SocketRoute]:
+        rooms, clients = self._rooms, self._rooms.settings.clients
+        tail = Tail(
+            rooms.bus,
+            rooms.clients,
+            rooms.log.head,
+            rooms.log.newest,
+            heartbeat=clients.heartbeat,
+            dead_after=clients.dead_after,
+        )
+        return [tail.route()]
+
+    def _live_streams(self) -> list[Route]:
+        return [*clients_routes(self._rooms.clients)]
+
+    def _management(self) -> list[Route]:
+        rooms = self._rooms
+        return [
+            *token_routes(rooms.identity),
+            *welcome_routes(rooms.identity, lambda: shareable(rooms.urls())),
+            *backup_routes(rooms.backups),
+            *(rooms.tls.routes() if rooms.tls else ()),
+        ]
+
+    def _about_itself(self) -> list[Route]:
+        rooms, name = self._rooms, self._rooms.settings.shown_name
+        landing = Landing(rooms.counts, self.routes, self.sockets, name=name, version=__version__)
+        return [
+            welcome_page(),
+            rooms.status.route(),
+            metrics_route(self.registry, rooms.world),
+            openapi_route(lambda: document(self.routes, self.sockets, title=name, version=__version__)),
+            landing.route(),
+        ]

@@ -1,0 +1,65 @@
+"""What must be had before anything runs: the log's engine, the sockets, a certificate, and who we are."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import ExitStack
+
+from appliance import __version__
+from appliance.config.load import Loaded
+from appliance.config.schema import Settings
+from appliance.storage.ports import Engine
+from appliance.storage.sqlite import SqliteEngine
+from appliance.supervise.activation import inherited
+from appliance.supervise.descriptors import enough_for
+from appliance.supervise.place import Place
+from appliance.telemetry.status import About, Storage
+from appliance.web.listen import listen
+from appliance.web.reach import lan_addresses
+from appliance.web.tls import Tls
+
+__all__ = ["about", "certificate", "engine", "listeners"]
+
+
+def engine(loaded: Loaded, place: Place) -> Engine:
+    settings = loaded.settings
+    folder = place.data / settings.log_folder
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return SqliteEngine.open(folder, durable=not loaded.throwaway, accept_loss=settings.accept_loss)
+
+
+def listeners(settings: Settings, held: ExitStack) -> list[socket.socket]:
+    """The sockets the service manager passed, or those of the configuration."""
+    enough_for(settings.clients.limit)
+    found = inherited(os.environ, pid=os.getpid())
+    if not found:
+        for spec in settings.listen:
+            host = spec.rpartition(":")[0]
+            found += listen(spec if settings.port is None else f"{host}:{settings.port}")
+    for listener in found:
+        held.callback(listener.close)
+    return found
+
+
+def certificate(settings: Settings, place: Place) -> Tls | None:
+    chosen = settings.tls
+    if chosen.mode == "files" and chosen.cert and chosen.key:
+        return Tls(chosen.cert, chosen.key)
+    if chosen.mode == "auto":
+        host = socket.gethostname()
+        names = [f"{settings.shown_name}.local", f"{host}.local", host, *lan_addresses()]
+        return Tls.auto(place.data / "tls", names)
+    return None
+
+
+def about(loaded: Loaded, place: Place, engine: Engine) -> About:
+    found = engine.recovery
+    return About(
+        name=loaded.settings.shown_name,
+        version=__version__,
+        pid=os.getpid(),
+        data=str(place.data.absolute()),
+        test_mode=loaded.settings.test_mode,
+        storage=Storage(engine.kind, found.events, found.verified, found.lost, list(found.notes)),
+    )
