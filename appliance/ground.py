@@ -31,7 +31,7 @@ def engine(loaded: Loaded, place: Place) -> Engine:
 
 def listeners(settings: Settings, held: ExitStack) -> list[socket.socket]:
     """The sockets the service manager passed, or those of the configuration."""
-    enough_for(settings.clients.limit)
+    enough_for(settings.front_limits.clients)
     found = inherited(os.environ, pid=os.getpid())
     if not found:
         for spec in settings.listen:

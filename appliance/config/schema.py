@@ -19,12 +19,13 @@ import msgspec
 
 from appliance.web.limits import MIB, Limits
 
-__all__ = ["ANY", "Key", "Keys", "Secret", "Settings", "Unit", "all_keys"]
+__all__ = ["ANY", "ROOM_BESIDE", "Key", "Keys", "Secret", "Settings", "Unit", "all_keys"]
 
 Keys = tuple[str, ...]
 
 ANY = "*"  # in a key's path: a name of the user's own
 HOURS = 3600.0
+ROOM_BESIDE = 256  # connections for plain requests when all places of live clients are taken
 
 
 class Unit(Enum):
@@ -92,7 +93,9 @@ class Log(msgspec.Struct, frozen=True):
 class Clients(msgspec.Struct, frozen=True):
     """Who may be connected."""
 
-    limit: Annotated[int, Doc("connections at once; the next one is refused with 503 and Retry-After", least=1)] = 1000
+    limit: Annotated[
+        int, Doc("WebSockets and event streams at once; the next one is refused with 503 and Retry-After", least=1)
+    ] = 1000
     per_address: Annotated[int, Doc("connections at once from one address, loopback excepted", least=1)] = 256
     per_subject: Annotated[int, Doc("connections at once with one token", least=1)] = 1000
     heartbeat: Annotated[float, Doc("a client is pinged this often", _DURATION, least=0.05)] = 30.0
@@ -198,7 +201,10 @@ class Settings(msgspec.Struct, frozen=True):
         """The front's whole table; three of its numbers stand elsewhere in the file."""
         clients = self.clients
         return dataclasses.replace(
-            self.limits, clients=clients.limit, per_address=clients.per_address, event=self.log.max_event
+            self.limits,
+            clients=clients.limit + ROOM_BESIDE,
+            per_address=clients.per_address,
+            event=self.log.max_event,
         )
 
 

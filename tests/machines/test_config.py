@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from appliance.config.addresses import Address, address
 from appliance.config.explain import default_file, difference, explain, reference_rows
 from appliance.config.load import Layer, load, the_file
-from appliance.config.schema import ANY, Secret, Settings, all_keys
+from appliance.config.schema import ANY, ROOM_BESIDE, Secret, Settings, all_keys
 from appliance.config.values import shown
 from appliance.errors import ConfigError, NotFound
 
@@ -116,7 +116,7 @@ def test_the_limits_of_the_front_come_from_three_tables():
 
     limits = settings.front_limits
 
-    assert (limits.clients, limits.per_address, limits.event, limits.head) == (7, 3, 2**20, 1024)
+    assert (limits.clients, limits.per_address, limits.event, limits.head) == (7 + ROOM_BESIDE, 3, 2**20, 1024)
 
 
 # Who wins
@@ -292,10 +292,10 @@ def test_secrets_of_plugins_are_opened_for_them_and_hidden_in_explanations(writt
         (
             "[clients]\nlimit = 0",
             "clients.limit: 0 is too little; at least 1, in appliance.toml, line 2",
-            "connections",
+            "event streams",
         ),
-        ("[clients]\nlimit = true", "clients.limit: a whole number is needed, not true", "connections"),
-        ("[clients]\nlimit = '7'", 'clients.limit: a whole number is needed, not "7"', "connections"),
+        ("[clients]\nlimit = true", "clients.limit: a whole number is needed, not true", "event streams"),
+        ("[clients]\nlimit = '7'", 'clients.limit: a whole number is needed, not "7"', "event streams"),
         ("[clients]\nheartbeat = 'soon'", 'clients.heartbeat: "soon" is no duration', "pinged"),
         ("[clients]\nheartbeat = { a = 1 }", 'clients.heartbeat: a text is needed, like "30s", not a table', "pinged"),
         ("[limits]\nbody_rate = 'x'", 'limits.body_rate: a number is needed, not "x"', "fast"),
