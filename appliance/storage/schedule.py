@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -13,7 +14,7 @@ import structlog
 import trio
 
 from appliance.clock import parse_stamp
-from appliance.errors import ApplianceError, Forbidden, Unavailable
+from appliance.errors import ApplianceError, Corrupt, Forbidden, Unavailable
 from appliance.model.http import Request, Response, Route, json_response
 from appliance.model.principal import ADMIN
 from appliance.storage import backup
@@ -164,11 +165,13 @@ def backup_routes(backups: Backups) -> tuple[Route, ...]:
 
     async def make(request: Request) -> Response:
         _require_operator(request)
-        return json_response(await backups.now(), 201)
+        with _damage_is_told():
+            return json_response(await backups.now(), 201)
 
     async def verify(request: Request) -> Response:
         _require_operator(request)
-        return json_response(await backups.verify(request.params["name"]))
+        with _damage_is_told():
+            return json_response(await backups.verify(request.params["name"]))
 
     path, tags = "/api/v1/backups", ("operations",)
     return (
@@ -189,6 +192,15 @@ def backup_routes(backups: Backups) -> tuple[Route, ...]:
 def _require_operator(request: Request) -> None:
     if request.principal is None or not request.principal.operator:
         raise Forbidden("backups hold all namespaces", hint="ask with a token of namespace default")
+
+
+@contextlib.contextmanager
+def _damage_is_told() -> Iterator[None]:
+    """A bug's details are kept from clients, but what is damaged is the operator's business."""
+    try:
+        yield
+    except Corrupt as damage:
+        raise Unavailable(damage.message, hint=damage.hint) from damage
 
 
 def _give_way() -> None:

@@ -128,6 +128,17 @@ async def test_routes_make_list_and_prove(tmp_path, autojump_clock):
     assert msgspec.json.decode(proven.body) == msgspec.json.decode(made.body)
 
 
+async def test_the_operator_is_told_what_is_damaged(tmp_path, autojump_clock):
+    async with a_service(tmp_path) as backups:
+        made = await answer(backups, "POST", "/api/v1/backups")
+        name = msgspec.json.decode(made.body)["name"]
+        copy = tmp_path / "backups" / name / "log.db"
+        assert copy.is_file()
+        copy.write_bytes(copy.read_bytes()[:5000])
+        with pytest.raises(Unavailable, match=r"log\.db"):
+            await answer(backups, "POST", "/api/v1/backups/{name}/verify", name=name)
+
+
 async def test_only_the_operator_may_use_the_routes(tmp_path, autojump_clock):
     async with a_service(tmp_path) as backups:
         for method, path in (("GET", "/api/v1/backups"), ("POST", "/api/v1/backups")):
