@@ -34,9 +34,8 @@ def listeners(settings: Settings, held: ExitStack) -> list[socket.socket]:
     enough_for(settings.front_limits.clients)
     found = inherited(os.environ, pid=os.getpid())
     if not found:
-        for spec in settings.listen:
-            host = spec.rpartition(":")[0]
-            found += listen(spec if settings.port is None else f"{host}:{settings.port}")
+        for spec in settings.addresses:
+            found += listen(spec)
     for listener in found:
         held.callback(listener.close)
     return found

@@ -110,10 +110,11 @@ def _port(desk: Desk, pid: int | None) -> Finding:
 
     if pid is not None:
         return Finding("port", "ok", f"{desk.server.url} is ours, process {pid}")
-    for spec in desk.config.settings.listen:
+    addresses = desk.config.settings.addresses
+    for spec in addresses:
         for sock in listen(spec):
             sock.close()
-    return Finding("port", "ok", f"{', '.join(desk.config.settings.listen)} is free")
+    return Finding("port", "ok", f"{', '.join(addresses)} is free")
 
 
 def _disk(desk: Desk) -> Finding:

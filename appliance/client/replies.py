@@ -69,7 +69,7 @@ BY_STATUS: dict[int, type[ApplianceError]] = {
 
 HINTS: dict[type[ApplianceError], str] = {
     Unauthenticated: "give a token: --token, or APPLIANCE_TOKEN",
-    Forbidden: "use a token of that namespace with a wider scope",
+    Forbidden: "the token may be revoked, of another namespace, or its scope too narrow: appliance token list shows",
     Duplicate: "it exists already; choose another name or id",
 }
 

@@ -192,6 +192,13 @@ class Settings(msgspec.Struct, frozen=True):
         return self.name or socket.gethostname().partition(".")[0]
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where to listen: `listen`, with `port` in place of the ports there."""
+        if self.port is None:
+            return self.listen
+        return tuple(f"{spec.rpartition(':')[0]}:{self.port}" for spec in self.listen)
+
+    @property
     def log_folder(self) -> str:
         """Where the log is in the data folder; empty: in the folder itself."""
         return Path(self.db_url.removeprefix("sqlite://")).stem

@@ -209,6 +209,11 @@ def test_a_listen_address_said_later_than_a_port_keeps_its_own():
     assert (port_only.port, overridden.port, together.port) == (9000, None, 1)
 
 
+def test_a_port_said_when_starting_replaces_that_of_every_address():
+    assert Settings(listen=("loopback:1", "[::1]:2")).addresses == ("loopback:1", "[::1]:2")
+    assert Settings(listen=("loopback:1", "[::1]:2"), port=0).addresses == ("loopback:0", "[::1]:0")
+
+
 def test_the_file_is_the_one_named_or_that_of_the_environment_or_the_one_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     nothing = the_file(None, {})
