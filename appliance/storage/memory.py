@@ -21,7 +21,17 @@ from appliance.clock import stamp
 from appliance.errors import ApplianceError, Duplicate, KeyReused, NotFound, Rejected, VersionConflict
 from appliance.model.event import Draft, Event, Head, Imported, Namespace, Page, Query, Unit
 from appliance.model.names import category_of, correlation_of
-from appliance.storage.ports import KEY_LIFETIME_US, Committed, NamespaceStats, Reader, Recovery, TokenRow
+from appliance.storage.ports import (
+    KEY_LIFETIME_US,
+    Committed,
+    NamespaceStats,
+    Reader,
+    Recovery,
+    StateChange,
+    StateRow,
+    TokenRow,
+    check_version,
+)
 
 __all__ = ["MemoryEngine"]
 
@@ -98,6 +108,8 @@ class MemoryEngine:
         self._lock = threading.RLock()
         self._spaces: dict[int, _Space] = {}
         self._tokens: dict[str, TokenRow] = {}
+        self._states: dict[tuple[int, str, str], StateRow] = {}
+        self._state_version = 0
         self._keys_used = 0
         self.recovery = Recovery(events=0, verified=0)
 
@@ -171,6 +183,7 @@ class MemoryEngine:
         events = self.clear_namespace(key)
         del self._spaces[key]
         self._tokens = {id: row for id, row in self._tokens.items() if row.namespace != key}
+        self._states = {place: row for place, row in self._states.items() if row.namespace != key}
         return events
 
     @_locked
@@ -182,6 +195,20 @@ class MemoryEngine:
     @_locked
     def put_token(self, row: TokenRow) -> None:
         self._tokens[row.id] = row
+
+    @_locked
+    def change_state(self, changes: Sequence[StateChange]) -> int:
+        version, states = self._state_version + 1, dict(self._states)
+        for change in changes:
+            self._space(change.namespace)
+            place = (change.namespace, change.owner, change.key)
+            check_version(change, states[place].version if place in states else 0)
+            if change.value is None:
+                states.pop(place, None)
+            else:
+                states[place] = StateRow(*place, change.value, version)
+        self._states, self._state_version = states, version
+        return version
 
     @_locked
     def retain(self, namespace: int, category: str, before_us: int, limit: int) -> int:
@@ -272,6 +299,21 @@ class MemoryEngine:
         return list(self._tokens.values())
 
     @_locked
+    def state(self, namespace: int, owner: str, key: str) -> StateRow | None:
+        return self._states.get((namespace, owner, key))
+
+    @_locked
+    def states(
+        self, namespace: int, owner: str, *, prefix: str = "", after: str = "", limit: int = 100
+    ) -> list[StateRow]:
+        found = [row for row in self._states.values() if (row.namespace, row.owner) == (namespace, owner)]
+        wanted = [row for row in found if row.key.startswith(prefix) and row.key > after]
+        return sorted(wanted, key=attrgetter("key"))[:limit]
+
+    def count_states(self, namespace: int, owner: str, *, prefix: str = "") -> int:
+        return len(self.states(namespace, owner, prefix=prefix, limit=len(self._states)))
+
+    @_locked
     def newest(self, namespace: int, categories: tuple[str, ...] = ()) -> int:
         space = self._spaces.get(namespace)
         if space is None or not categories:
@@ -323,17 +365,7 @@ def _check(space: _Space, drafts: Sequence[Draft]) -> None:
 
 
 def _as_event(namespace: int, record: Imported) -> Event:
-    return Event(
-        namespace,
-        record.stream,
-        record.type,
-        record.position,
-        record.global_position,
-        record.id,
-        record.data,
-        record.metadata,
-        record.time,
-    )
+    return Event(namespace, *msgspec.structs.astuple(record))
 
 
 def _wanted(event: Event, query: Query) -> bool:

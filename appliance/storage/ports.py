@@ -13,10 +13,22 @@ from pathlib import Path
 from typing import Protocol
 
 from appliance.clock import MICROSECONDS
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, Conflict
 from appliance.model.event import Event, Head, Imported, Namespace, Page, Query, Unit
 
-__all__ = ["KEY_LIFETIME_US", "Committed", "Engine", "NamespaceStats", "Proof", "Reader", "Recovery", "TokenRow"]
+__all__ = [
+    "KEY_LIFETIME_US",
+    "Committed",
+    "Engine",
+    "NamespaceStats",
+    "Proof",
+    "Reader",
+    "Recovery",
+    "StateChange",
+    "StateRow",
+    "TokenRow",
+    "check_version",
+]
 
 KEY_LIFETIME_US = 24 * 3600 * MICROSECONDS  # how long an idempotency key is remembered
 
@@ -48,6 +60,41 @@ class TokenRow:
     created: int = 0  # microseconds since 1970
     expires: int | None = None
     revoked: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateRow:
+    """A small value that a room or plugin keeps beside the log."""
+
+    namespace: int
+    owner: str
+    key: str
+    value: str  # JSON
+    version: int  # higher with each change, also when the key was away in between
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """A value to keep, or to forget."""
+
+    namespace: int
+    owner: str
+    key: str
+    value: str | None  # JSON; None: forget it
+    expected: int | None = None  # the version it must have now; 0: it must not be there; None: whatever is there
+
+
+def check_version(change: StateChange, actual: int) -> None:
+    """Raises Conflict: the version is not the one that was expected."""
+    if change.expected not in (None, actual):
+        raise Conflict(
+            f"{change.owner}/{change.key} is at version {actual}, not {change.expected}",
+            hint="read it again and retry with the version you saw",
+            owner=change.owner,
+            key=change.key,
+            expected=change.expected,
+            actual=actual,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +175,16 @@ class Reader(Protocol):
 
     def tokens(self) -> list[TokenRow]: ...
 
+    def state(self, namespace: int, owner: str, key: str) -> StateRow | None: ...
+
+    def states(
+        self, namespace: int, owner: str, *, prefix: str = "", after: str = "", limit: int = 100
+    ) -> list[StateRow]:
+        """By key in byte order: those that begin with `prefix`, letter for letter, behind `after`."""
+        ...
+
+    def count_states(self, namespace: int, owner: str, *, prefix: str = "") -> int: ...
+
     def newest(self, namespace: int, categories: tuple[str, ...] = ()) -> int:
         """Global position of the newest event ever written, or of the newest stored in `categories`; 0: none."""
         ...
@@ -198,11 +255,11 @@ class Engine(Protocol):
         ...
 
     def delete_namespace(self, key: int) -> int:
-        """Everything in it goes, tokens and keys too. Returns how many events there were. Raises NotFound."""
+        """Everything in it goes, tokens, keys and state too. Returns how many events there were. Raises NotFound."""
         ...
 
     def clear_namespace(self, key: int) -> int:
-        """All events, versions and idempotency keys go, positions start again; tokens stay.
+        """All events, versions and idempotency keys go, positions start again; tokens and state stay.
 
         Returns how many events there were. Raises NotFound.
         """
@@ -210,6 +267,17 @@ class Engine(Protocol):
 
     def put_token(self, row: TokenRow) -> None:
         """Insert, or replace the one with this id."""
+        ...
+
+    def change_state(self, changes: Sequence[StateChange]) -> int:
+        """Make all changes in order, or none of them. Each sees those before it.
+
+        Returns the version that everything written here has from now on.
+
+        Raises:
+            Conflict: something has not the version that was expected; facts `owner`, `key`, `expected`, `actual`.
+            NotFound: no such namespace.
+        """
         ...
 
     def retain(self, namespace: int, category: str, before_us: int, limit: int) -> int:

@@ -12,7 +12,7 @@ import apsw
 from appliance.errors import ApplianceError, Broken, Duplicate, NotFound
 from appliance.model.event import Event, Imported, Namespace, Query, Unit
 from appliance.storage.digest import MODULUS, sum_text
-from appliance.storage.ports import KEY_LIFETIME_US, Committed, Recovery, TokenRow
+from appliance.storage.ports import KEY_LIFETIME_US, Committed, Recovery, StateChange, TokenRow, check_version
 from appliance.storage.sqlite.batch import KEY_BITS, Batch, Row
 from appliance.storage.sqlite.copying import copy
 from appliance.storage.sqlite.mark import Mark, MarkFile
@@ -118,7 +118,8 @@ class SqliteEngine:
     def delete_namespace(self, key: int) -> int:
         with self._change():
             count = self._drop_events(key)
-            self._db.execute("DELETE FROM tokens WHERE namespace = ?", (key,))
+            for table in ("tokens", "state"):
+                self._db.execute(f"DELETE FROM {table} WHERE namespace = ?", (key,))
             self._db.execute("DELETE FROM namespaces WHERE key = ?", (key,))
         return count
 
@@ -131,6 +132,13 @@ class SqliteEngine:
     def put_token(self, row: TokenRow) -> None:
         with self._change():
             self._put_token(row)
+
+    def change_state(self, changes: Sequence[StateChange]) -> int:
+        version = self._ledger.batch + 1  # of the batch that this change will be
+        with self._change():
+            for change in changes:
+                self._change_state(change, version)
+        return version
 
     def retain(self, namespace: int, category: str, before_us: int, limit: int) -> int:
         with self._change():
@@ -220,6 +228,18 @@ class SqliteEngine:
         lists = (" ".join(row.scopes), " ".join(row.memories))
         values = (row.id, row.hash, row.namespace, *lists, row.name, row.created, row.expires, row.revoked)
         self._db.execute(SQL["put_token"], values)
+
+    def _change_state(self, change: StateChange, version: int) -> None:
+        place = (change.namespace, change.owner, change.key)
+        if not self._db.execute(SQL["has_namespace"], (change.namespace,)).get:
+            raise NotFound("the namespace does not exist any more", namespace=change.namespace)
+        if change.expected is not None:
+            row = self._db.execute(SQL["state"], place).fetchone()
+            check_version(change, 0 if row is None else row[-1])
+        if change.value is None:
+            self._db.execute(SQL["drop_state"], place)
+        else:
+            self._db.execute(SQL["put_state"], (*place, change.value, version))
 
     def _drop_events(self, key: int) -> int:
         count: int | None = self._db.execute("SELECT messages FROM namespaces WHERE key = ?", (key,)).get

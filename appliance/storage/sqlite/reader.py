@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 
 from appliance.model.event import Event, Head, Namespace, Page, Query
-from appliance.storage.ports import NamespaceStats, TokenRow
+from appliance.storage.ports import NamespaceStats, StateRow, TokenRow
 from appliance.storage.sqlite.batch import KEY_BITS
 from appliance.storage.sqlite.sql import SQL, one
 from appliance.storage.sqlite.trouble import explaining
@@ -125,6 +125,23 @@ class SqliteReader:
                 SQL["tokens"]
             )
         ]
+
+    @explaining
+    def state(self, namespace: int, owner: str, key: str) -> StateRow | None:
+        row = self._db.execute(SQL["state"], (namespace, owner, key)).fetchone()
+        return None if row is None else StateRow(*row)
+
+    @explaining
+    def states(
+        self, namespace: int, owner: str, *, prefix: str = "", after: str = "", limit: int = 100
+    ) -> list[StateRow]:
+        bindings = {"namespace": namespace, "owner": owner, "prefix": prefix, "after": after, "limit": limit}
+        return [StateRow(*row) for row in self._db.execute(SQL["states"], bindings)]
+
+    @explaining
+    def count_states(self, namespace: int, owner: str, *, prefix: str = "") -> int:
+        bindings = {"namespace": namespace, "owner": owner, "prefix": prefix}
+        return int(self._db.execute(SQL["count_states"], bindings).get)
 
     @explaining
     def newest(self, namespace: int, categories: tuple[str, ...] = ()) -> int:

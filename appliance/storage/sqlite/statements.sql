@@ -74,6 +74,30 @@ ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, namespace = excluded.namesp
 -- name: tokens
 SELECT id, hash, namespace, scopes, name, memories, created, expires, revoked FROM tokens ORDER BY created, id;
 
+-- name: has_namespace
+SELECT EXISTS (SELECT 1 FROM namespaces WHERE key = ?);
+
+-- name: put_state
+INSERT INTO state (namespace, owner, key, value, version) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (namespace, owner, key) DO UPDATE SET value = excluded.value, version = excluded.version;
+
+-- name: drop_state
+DELETE FROM state WHERE namespace = ? AND owner = ? AND key = ?;
+
+-- name: state
+SELECT namespace, owner, key, value, version FROM state WHERE namespace = ? AND owner = ? AND key = ?;
+
+-- name: states
+SELECT namespace, owner, key, value, version FROM state
+WHERE namespace = :namespace AND owner = :owner AND key > :after
+  AND key >= :prefix AND substr(key, 1, length(:prefix)) = :prefix
+ORDER BY key LIMIT :limit;
+
+-- name: count_states
+SELECT count(*) FROM state
+WHERE namespace = :namespace AND owner = :owner
+  AND key >= :prefix AND substr(key, 1, length(:prefix)) = :prefix;
+
 -- name: namespaces
 SELECT key, id, description, created FROM namespaces ORDER BY created, key;
 

@@ -76,3 +76,17 @@ class Restarting:
 
         assert (again.positions("a-1"), again.engine.recovery.lost) == ([1, 3], 0)
         assert (again.put("a-1").position, again.reader.newest(again.key)) == (4, 11)
+
+    def test_state_and_the_order_of_its_versions_survive_a_restart(
+        self, engine: Engine, reopen: Callable[[Engine], Engine]
+    ) -> None:
+        store = Store(engine)
+        store.remember("gone", "1")
+        store.remember("a", '{"n":1}')
+        highest = store.remember("gone", None)
+        before = store.remembered()
+
+        again = Store(reopen(engine), seed=1)
+
+        assert again.remembered() == before
+        assert again.remember("gone", "1", expected=0) > highest

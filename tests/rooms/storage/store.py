@@ -8,7 +8,7 @@ from typing import Any
 
 from appliance.ids import uuid7
 from appliance.model.event import Draft, Event, Imported, Namespace, Page, Query, Unit
-from appliance.storage.ports import Engine, Reader, TokenRow
+from appliance.storage.ports import Engine, Reader, StateChange, TokenRow
 
 __all__ = ["HOUR", "NOON", "STRANGE_NAMES", "Store", "fresh_ids", "imported", "token_row"]
 
@@ -122,3 +122,13 @@ class Store:
         self.engine.seal(committed.mark)
         assert committed.outcomes == (committed.fresh,)
         return committed.fresh
+
+    def change(self, *changes: tuple[str, str | None, int | None]) -> int:
+        """(key, value, expected version) of owner `notes`, together."""
+        return self.engine.change_state([StateChange(self.key, "notes", *change) for change in changes])
+
+    def remember(self, key: str, value: str | None, *, expected: int | None = None) -> int:
+        return self.change((key, value, expected))
+
+    def remembered(self) -> dict[str, tuple[str, int]]:
+        return {row.key: (row.value, row.version) for row in self.reader.states(self.key, "notes")}

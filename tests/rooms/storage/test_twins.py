@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from appliance.errors import ApplianceError, Conflict
 from appliance.model.event import Draft, Event, Group, Imported, Page, Query, Unit
 from appliance.storage.memory import MemoryEngine
-from appliance.storage.ports import Engine, Reader
+from appliance.storage.ports import Engine, Reader, StateChange
 from appliance.storage.sqlite import SqliteEngine
 from tests.rooms.storage.store import NOON, fresh_ids, imported, token_row
 
@@ -145,6 +145,26 @@ class Twins(RuleBasedStateMachine):
         mine, theirs = (engine.forget_receipts(self.now) for engine in self.engines)
         assert mine == theirs
 
+    @rule(
+        space=some.integers(0, 2),
+        changes=some.lists(
+            some.tuples(
+                some.sampled_from(("x", "x/1", "y")), some.none() | some.just("{}"), some.none() | some.just(0)
+            ),
+            max_size=3,
+        ),
+    )
+    def remember(self, space: int, changes: list[tuple[str, str | None, int | None]]) -> None:
+        wanted = [StateChange(self.key(space), "notes", *change) for change in changes]
+        assert len({self.outcome_of_change(engine, wanted) for engine in self.engines}) == 1
+
+    def outcome_of_change(self, engine: Engine, wanted: list[StateChange]) -> object:
+        try:
+            engine.change_state(wanted)
+        except ApplianceError as refused:
+            return type(refused)
+        return None
+
     def start(self) -> None:
         self.sqlite: Engine = SqliteEngine.open(Path(self.folder.name), durable=False)
         self.readers = [engine.reader() for engine in self.engines]
@@ -193,6 +213,7 @@ def everything(reader: Reader, keys: list[int]) -> object:
             [reader.oldest(key, category) for category in (None, *CATEGORIES)],
             [reader.last(key, stream, type) for stream in STREAMS for type in ("", "A")],
             [reader.find(key, id) for id in GIVEN_IDS],
+            [(row.key, row.value) for row in reader.states(key, "notes", prefix="x")],
         )
         for key in keys
     ]
