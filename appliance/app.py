@@ -166,7 +166,7 @@ class House:
         )
         self.clients = Manager(
             world,
-            lambda who: "" if self.identity.still_valid(who) else "Token revoked",
+            self.identity.verdict,
             limit=settings.clients.limit,
             per_address=settings.clients.per_address,
             per_subject=settings.clients.per_subject,

@@ -8,7 +8,7 @@ from appliance.errors import Forbidden
 from appliance.model.event import Namespace
 from appliance.model.principal import ADMIN, Principal
 
-__all__ = ["require_admin", "unbound", "whole"]
+__all__ = ["memories_for", "require_admin", "unbound", "whole"]
 
 
 def require_admin(caller: Principal, wish: TokenWish) -> None:
@@ -24,6 +24,31 @@ def require_admin(caller: Principal, wish: TokenWish) -> None:
         )
     if caller.memories and not (wish.memories and caller.memories.issuperset(wish.memories)):
         raise Forbidden("this token is bound to memories and makes only such", hint="name memories it is bound to")
+
+
+def memories_for(principal: Principal, asked: str | None) -> tuple[str, ...] | None:
+    """The memories whose events a stream may show this caller.
+
+    Args:
+        asked: the one memory the caller named; None: none was named.
+
+    Returns:
+        Names; "" among them stands for events without a memory. None: events of all memories and of none.
+
+    Raises:
+        Forbidden: the token is bound to memories, and the one asked for is not among them.
+    """
+    if principal.memories:
+        if asked is None:
+            return tuple(sorted(principal.memories))
+        if asked not in principal.memories:
+            raise Forbidden(
+                "this token is not bound to that memory", hint="leave memory out, or name one it is bound to"
+            )
+        return (asked,)
+    if asked is None:
+        return None if principal.may(ADMIN) else ("",)
+    return (asked,)
 
 
 def unbound(principal: Principal) -> Principal:

@@ -34,6 +34,7 @@ __all__ = ["TOKEN_HEADERS", "Identity"]
 T = TypeVar("T")
 
 TOKEN_HEADERS = ("x-eventodb-token", "x-messagedb-token")  # clients of both names exist
+EXPIRED, REVOKED = "Token expired", "Token revoked"  # as close reasons say it
 KEY = 16  # bytes of the hash a token is looked up by; all of it is compared in constant time
 
 
@@ -156,12 +157,16 @@ class Identity:
 
         return relaxed if self.relaxed else strict
 
-    def still_valid(self, principal: Principal) -> bool:
-        """Whether a caller who was let in earlier would be let in now. For sweeps over live connections."""
+    def verdict(self, principal: Principal) -> str:
+        """Why a caller who was let in earlier would not be let in now; empty: they would. For sweeps."""
         if self._spaces.get(principal.namespace.id) != principal.namespace:
-            return False
+            return REVOKED
+        if not principal.token_id:
+            return ""
         known = self._rows.get(principal.token_id)
-        return self._lives(known.row) if known is not None else not principal.token_id
+        if known is None or known.row.revoked is not None:
+            return REVOKED
+        return "" if self._lives(known.row) else EXPIRED
 
     # Namespaces
 

@@ -241,12 +241,12 @@ async def test_revoked_token_ends_at_once_for_new_and_live_callers():
         owner = room.identity.authenticate(sent(TOKEN))
         text, row = await room.identity.create_token(owner, TokenWish(("read",)))
         live = room.identity.authenticate(sent(text))
-        before = room.identity.still_valid(live)
+        before = room.identity.verdict(live)
 
         revoked = await room.identity.revoke_token(owner, row.id)
         again = await room.identity.revoke_token(owner, row.id)
 
-        assert (before, room.identity.still_valid(live)) == (True, False)
+        assert (before, room.identity.verdict(live)) == ("", "Token revoked")
         assert revoked == again
         assert (await denied(room, f"Bearer {text}"))[0] == 403
         with pytest.raises(Unauthenticated):
@@ -272,8 +272,8 @@ async def test_expired_token_is_no_token():
 
             world.ahead = 2 * HOUR
 
-            assert not identity.still_valid(live)
-            assert identity.still_valid(owner)
+            assert identity.verdict(live) == "Token expired"
+            assert identity.verdict(owner) == ""
             with pytest.raises(Unauthenticated):
                 identity.authenticate(sent(text))
             nursery.cancel_scope.cancel()
@@ -287,7 +287,7 @@ async def test_callers_of_a_deleted_namespace_are_not_valid_any_more():
         await room.identity.delete_namespace("shop")
         await room.identity.create_namespace("shop")
 
-        assert not room.identity.still_valid(live)
+        assert room.identity.verdict(live) == "Token revoked"
         assert (await denied(room, f"Bearer {token_of('shop')}"))[0] == 403
 
 
@@ -438,9 +438,9 @@ async def test_in_test_mode_revoked_tokens_and_impossible_names_are_refused_all_
 
         revoked = await room.refusal("stream.version", "a-1", token=text)
         impossible = await room.refusal("stream.version", "a-1", token=token_of("a\nb"))
-        still = room.identity.still_valid(room.identity.authenticate(sent(OTHER)))
+        still = room.identity.verdict(room.identity.authenticate(sent(OTHER)))
 
-    assert (scoped[0], revoked[0], impossible[0], still) == (403, 403, 400, True)
+    assert (scoped[0], revoked[0], impossible[0], still) == (403, 403, 400, "")
 
 
 # Without a server
