@@ -15,7 +15,7 @@ from tests.load.arena import Arena
 from tests.load.contest import Outcome, Verdict, run
 from tests.load.goals import CONTESTS
 from tests.load.machine import GENERATOR_CORE, ROOT, SERVER_CORE, describe, others, sync_cost_us
-from tests.load.report import goal_lines, table_lines
+from tests.load.report import goal_lines, table_lines, unmeasured_lines
 
 HISTORY = ROOT / "artifacts/load-history.jsonl"
 EVENTS, SHORT_EVENTS = 10_000_000, 200_000
@@ -56,13 +56,15 @@ def main() -> int:
         print(f"one 4 KiB write and sync: {sync_cost_us(arena.folder):.0f} µs in {arena.folder}")
         for name in chosen.contests or CONTESTS:
             outcome = run(CONTESTS[name](arena), rounds=rounds, seconds=seconds, note=_note)
-            print("\n".join(table_lines(outcome) + goal_lines(outcome.verdicts())), flush=True)
+            lines = table_lines(outcome) + unmeasured_lines(outcome) + goal_lines(outcome.verdicts())
+            print("\n".join(lines), flush=True)
             outcomes.append(outcome)
     verdicts = [verdict for outcome in outcomes for verdict in outcome.verdicts()]
     record = _record(outcomes, verdicts, mode=f"{events} events, {seconds:g} s", begun=begun)
     if chosen.json:
         chosen.json.write_text(json.dumps(record, indent=1))
-    return _judge(verdicts, record, remember=not chosen.no_history)
+    unmeasured = sum(len(outcome.unmeasured()) for outcome in outcomes)
+    return _judge(verdicts, unmeasured, record, remember=not chosen.no_history)
 
 
 def _note(text: str) -> None:
@@ -85,14 +87,17 @@ def _record(outcomes: list[Outcome], verdicts: list[Verdict], *, mode: str, begu
     }
 
 
-def _judge(verdicts: list[Verdict], record: dict[str, Any], *, remember: bool) -> int:
-    """Print the summary; 0 if every goal is met and nothing got worse."""
+def _judge(verdicts: list[Verdict], unmeasured: int, record: dict[str, Any], *, remember: bool) -> int:
+    """Print the summary; 0 if every goal that was measured is met and nothing got worse."""
     worse = []
     if remember:
         worse = history.regressions(verdicts, history.load(HISTORY, machine=record["machine"], mode=record["mode"]))
         history.append(HISTORY, {key: value for key, value in record.items() if key != "rounds"})
     missed = [verdict for verdict in verdicts if not verdict.met]
-    print(f"\n{len(verdicts) - len(missed)} of {len(verdicts)} goals met")
+    print(
+        f"\n{len(verdicts) - len(missed)} of {len(verdicts)} goals met"
+        + (f", {unmeasured} not measured" if unmeasured else "")
+    )
     for line in goal_lines(missed) + [f"  {regression}" for regression in worse]:
         print(line)
     return 1 if missed or worse else 0

@@ -2,7 +2,8 @@
 
 A machine that other work runs on moves absolute rates by a factor; what two servers do within the same seconds
 stays comparable. So a goal that names an anchor is judged by the median of the rounds' ratios, never by the ratio
-of two medians.
+of two medians. An anchor that cannot be had, or that fails under the load, is named with the reason, and its goals
+are "not measured": neither met nor missed.
 """
 
 from __future__ import annotations
@@ -48,6 +49,11 @@ class Contest:
     goals: tuple[Goal, ...] = ()
     rounds: int | None = None  # fixed where a round is long
 
+    @property
+    def judged(self) -> frozenset[str]:
+        """Contenders that a goal is about: they may not fail."""
+        return frozenset(name for goal in self.goals for name in goal.ours)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -69,13 +75,19 @@ class Outcome:
 
     contest: Contest
     rounds: list[dict[str, Mapping[str, Any]]] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)  # contenders without figures, and why
 
     def median(self, contender: str, measure: str) -> float | None:
-        values = [r[contender][measure] for r in self.rounds if measure in r[contender]]
+        values = [r[contender][measure] for r in self.rounds if measure in r.get(contender, {})]
         return statistics.median(values) if values else None
 
     def verdicts(self) -> list[Verdict]:
-        return [Verdict(goal, tuple(_figure(goal, each) for each in self.rounds)) for goal in self.contest.goals]
+        goals = [goal for goal in self.contest.goals if goal.anchor not in self.failed]
+        return [Verdict(goal, tuple(_figure(goal, each) for each in self.rounds)) for goal in goals]
+
+    def unmeasured(self) -> list[tuple[Goal, str]]:
+        """Goals whose anchor has no figures, and why."""
+        return [(goal, self.failed[goal.anchor]) for goal in self.contest.goals if goal.anchor in self.failed]
 
 
 def run(contest: Contest, *, rounds: int, seconds: float, note: Callable[[str], None]) -> Outcome:
@@ -85,8 +97,20 @@ def run(contest: Contest, *, rounds: int, seconds: float, note: Callable[[str], 
     for number in range(contest.rounds or rounds):
         note(f"{contest.name}: round {number + 1} of {contest.rounds or rounds}")
         shift = number % len(names)
-        outcome.rounds.append({name: contest.contenders[name](seconds) for name in names[shift:] + names[:shift]})
+        outcome.rounds.append({})
+        for name in names[shift:] + names[:shift]:
+            if name not in outcome.failed:
+                _measure(outcome, name, seconds)
     return outcome
+
+
+def _measure(outcome: Outcome, name: str, seconds: float) -> None:
+    try:
+        outcome.rounds[-1][name] = outcome.contest.contenders[name](seconds)
+    except RuntimeError as error:
+        if name in outcome.contest.judged:
+            raise
+        outcome.failed[name] = str(error).strip().splitlines()[0][:200]
 
 
 def _figure(goal: Goal, samples: Mapping[str, Mapping[str, Any]]) -> float:

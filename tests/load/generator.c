@@ -13,27 +13,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <sched.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "measure.h"
+
 enum { MAX_PIECES = 1024, MAX_DEPTH = 256, MAX_CONNECTIONS = 20000, MAX_POKES = 1 << 20 };
-enum { SUB = 64, BUCKETS = 40 * SUB };         /* histogram: 64 steps per power of two, within 1.6 % */
-static const uint64_t SECOND = 1000000000ull;  /* times are nanoseconds */
 static const uint64_t PATIENCE = 5000000000ull;
 
 enum kind { LITERAL, SEQUENCE, CONNECTION, RANDOM, PADDED, FRESH, LENGTH };
 struct piece { enum kind kind; const char *text; size_t size; uint64_t limit; int width; };
 struct template { struct piece pieces[MAX_PIECES]; int count; };
-struct histogram { uint64_t counts[BUCKETS], total, sum, max; };
 
 struct connection {
     int fd, head, waiting, writable;
@@ -48,61 +40,10 @@ static struct { int port, connections, depth, core, subscribers, resp, poke; dou
     .seconds = 1, .warmup = 0.2, .rate = 100, .requests = UINT64_MAX, .seed = 1};
 static struct template head, body, greeting;
 static struct histogram answers_seen, pokes_seen;
-static uint64_t begin, end, sequence, fresh, sent, answered, total, errors, received_bytes, random_state;
+static uint64_t begin, end, sequence, fresh, sent, answered, total, errors, received_bytes;
 static uint64_t poke_sent[MAX_POKES], pokes_total;
 static char first_error[400];
 static int poll_fd;
-
-static void die(const char *format, ...) {
-    va_list rest;
-    va_start(rest, format);
-    vfprintf(stderr, format, rest);
-    va_end(rest);
-    fputc('\n', stderr);
-    exit(1);
-}
-
-static uint64_t now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
-}
-
-static uint64_t draw(uint64_t limit) {  /* xorshift64* */
-    random_state ^= random_state >> 12;
-    random_state ^= random_state << 25;
-    random_state ^= random_state >> 27;
-    return ((random_state * 2685821657736338717ull) >> 16) % limit;
-}
-
-/* ---- histogram ------------------------------------------------------------------------------------------ */
-
-static void record(struct histogram *h, uint64_t value) {
-    int exponent = value < SUB ? 6 : 63 - __builtin_clzll(value);
-    size_t index = value < SUB ? value : (size_t)(exponent - 6) * SUB + (value >> (exponent - 6));
-    h->counts[index < BUCKETS ? index : BUCKETS - 1]++;
-    h->total++;
-    h->sum += value;
-    if (value > h->max) h->max = value;
-}
-
-static double percentile(const struct histogram *h, double share) {  /* microseconds */
-    uint64_t wanted = (uint64_t)((double)h->total * share), seen = 0;
-    for (size_t i = 0; i < BUCKETS; i++) {
-        seen += h->counts[i];
-        if (seen > wanted) {
-            uint64_t low = i < 2 * SUB ? i : (SUB + i % SUB) << (i / SUB - 1);
-            return (double)low / 1000.0;
-        }
-    }
-    return (double)h->max / 1000.0;
-}
-
-static void print_histogram(const char *name, const struct histogram *h) {
-    printf("\"%s\":{\"count\":%lu,\"mean_us\":%.1f,\"p50_us\":%.1f,\"p95_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f},",
-           name, h->total, h->total ? (double)h->sum / (double)h->total / 1000.0 : 0.0, percentile(h, 0.50),
-           percentile(h, 0.95), percentile(h, 0.99), (double)h->max / 1000.0);
-}
 
 /* ---- templates ------------------------------------------------------------------------------------------ */
 
@@ -416,25 +357,17 @@ static void parse(int argc, char **argv) {
 int main(int argc, char **argv) {
     parse(argc, argv);
     random_state = option.seed * 0x9E3779B97F4A7C15ull + 1;
-    if (option.core >= 0) {
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        CPU_SET((size_t)option.core, &set);
-        sched_setaffinity(0, sizeof set, &set);
-    }
+    stay_on(option.core);
     load_request(option.request, &head, &body);
     if (option.poke) { char *text; size_t size = load(option.subscribe, &text); compile(&greeting, text, size); }
     poll_fd = epoll_create1(0);
     struct connection *all = calloc((size_t)(option.connections + option.subscribers), sizeof *all);
     if (option.poke) run_pokes(all, all + 1); else run_closed_loop(all);
-    struct rusage used;
-    getrusage(RUSAGE_SELF, &used);
     double seconds = (double)(end - begin) / 1e9;
-    double cpu = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
     putchar('{');
     print_histogram("answers", &answers_seen);
     print_histogram("pokes", &pokes_seen);
     printf("\"seconds\":%.4f,\"rate\":%.1f,\"total\":%lu,\"errors\":%lu,\"bytes\":%lu,\"busy\":%.3f,\"first_error\":\"%s\"}\n",
-           seconds, (double)answered / seconds, total, errors, received_bytes, cpu / (seconds + option.warmup), first_error);
+           seconds, (double)answered / seconds, total, errors, received_bytes, own_cpu() / (seconds + option.warmup), first_error);
     return 0;
 }

@@ -55,12 +55,19 @@ class Load:
 
 
 @functools.cache
-def compiled() -> Path:
-    """The generator's program, built once per process and gone with it."""
+def compiled(source: Path = SOURCE, *flags: str) -> Path:
+    """The program of a source file, built once per process and gone with it.
+
+    Raises:
+        RuntimeError: it does not compile; the compiler's words.
+    """
     folder = tempfile.TemporaryDirectory(prefix="appliance-generator-")
     atexit.register(folder.cleanup)
-    target = Path(folder.name) / "generator"
-    subprocess.run(["cc", "-O2", "-Wall", "-o", str(target), str(SOURCE)], check=True)
+    target = Path(folder.name) / source.stem
+    command = ["cc", "-O2", "-Wall", "-o", str(target), str(source), *flags]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    if built.returncode != 0:
+        raise RuntimeError(f"{source.name} does not compile:\n{built.stderr[-2000:]}")
     return target
 
 

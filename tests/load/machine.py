@@ -22,9 +22,11 @@ from pathlib import Path
 
 __all__ = [
     "GENERATOR_CORE",
+    "PATIENCE",
     "ROOT",
     "SERVER_CORE",
     "Started",
+    "children",
     "cpu_seconds",
     "describe",
     "free_port",

@@ -1,0 +1,124 @@
+"""How each server is subscribed to and published to, as the generator's texts.
+
+The anchors publish as cheaply as they can: a WebSocket, pipelined requests, Redis's own protocol, and keep nothing.
+Ours goes the way of the product: authenticated, checked, written to the log and synced, then shown; as many events
+in one call as are due.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from tests.load.crowd import EVENT, Endpoint
+from tests.load.machine import Started
+
+__all__ = ["ENDPOINTS", "http_head", "nchan_sse", "pokes", "tail", "websocket_head"]
+
+BATCH = 64  # events of one call at most
+
+
+def websocket_head(path: str, token: str = "", *more: str) -> str:
+    """A request to become a WebSocket."""
+    fields = [
+        f"GET {path} HTTP/1.1",
+        "Host: 127.0.0.1",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        *([f"Authorization: Bearer {token}"] if token else []),
+        *more,
+    ]
+    return "\r\n".join(fields) + "\r\n\r\n"
+
+
+def http_head(request: str, token: str = "", *more: str) -> str:
+    """A request line with what every request of ours carries."""
+    fields = [f"{request} HTTP/1.1", "Host: 127.0.0.1", *([f"Authorization: Bearer {token}"] if token else []), *more]
+    return "\r\n".join(fields) + "\r\n\r\n"
+
+
+def _posted(path: str, token: str = "") -> str:
+    return http_head(f"POST {path}", token, "Content-Type: application/json", "Content-Length: {length}")
+
+
+def tail(server: Started) -> Endpoint:
+    """Our `/ws/tail`, one category per channel; written with `stream.writeMany`."""
+    path = "/ws/tail?category=fan{c}"
+    return Endpoint(
+        subscribe=websocket_head(path, server.token),
+        again=websocket_head(path + "&since={since}", server.token),
+        position='"globalPosition":',
+        **_written(server),
+    )
+
+
+def pokes(server: Started) -> Endpoint:
+    """Our `/subscribe`, an event stream: it tells the position of each event in a stream that is new every time."""
+    name = f"fan{time.time_ns()}"
+    return Endpoint(
+        framing="sse",
+        subscribe=http_head(f"GET /subscribe?stream={name}-1", server.token),
+        ready="ready",
+        number='"position":',
+        **_written(server, name),
+    )
+
+
+def _written(server: Started, category: str = "fan{c}") -> dict[str, Any]:
+    return {
+        "publish": "http",
+        "head": _posted("/rpc", server.token),
+        "opening": '["stream.writeMany",[',
+        "item": f'{{"stream":"{category}-1","type":"Measured","data":{EVENT}}}',
+        "closing": "]]",
+        "batch": BATCH,
+    }
+
+
+def _socketed(server: Started) -> Endpoint:
+    """Bun, ws, websockets, trio-websocket, nchan: /sub and /pub with the channel in the query."""
+    return Endpoint(subscribe=websocket_head("/sub?c=fan{c}"), publish="ws", hello=websocket_head("/pub?c=fan0"))
+
+
+def _nchan(server: Started) -> Endpoint:
+    return Endpoint(subscribe=websocket_head("/sub?c=fan{c}"), head=_posted("/pub?c=fan{c}"))
+
+
+def nchan_sse(server: Started) -> Endpoint:
+    """nchan's event stream."""
+    head = http_head("GET /sub?c=fan{c}", "", "Accept: text/event-stream")
+    return Endpoint(framing="sse", subscribe=head, head=_posted("/pub?c=fan{c}"))
+
+
+def _redis(server: Started) -> Endpoint:
+    return Endpoint(
+        framing="resp",
+        greeting="*2\r\n$9\r\nSUBSCRIBE\r\n$4\r\nfan{c}\r\n",
+        ready="subscribe",
+        publish="resp",
+        head="*3\r\n$7\r\nPUBLISH\r\n$4\r\nfan{c}\r\n$160\r\n",
+        closing="\r\n",
+    )
+
+
+def _tail_tls(server: Started) -> Endpoint:
+    return replace(tail(server), tls=True)
+
+
+ENDPOINTS: dict[str, Callable[[Started], Endpoint]] = {
+    "appliance": tail,
+    "appliance pokes": pokes,
+    "appliance tls": _tail_tls,
+    "nchan": _socketed,
+    "nchan many": _nchan,
+    "nchan sse": nchan_sse,
+    "bun": _socketed,
+    "ws": _socketed,
+    "websockets": _socketed,
+    "trio": _socketed,
+    "redis": _redis,
+}
