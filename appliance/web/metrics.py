@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, generate_latest
+import trio
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -64,8 +65,10 @@ class Meter(Collector):
 def metrics_route(registry: CollectorRegistry, world: World, *, scope: str | None = None) -> Route:
     """`GET /metrics`. Rendered in a thread: some hundred series take milliseconds, and the loop has no pauses."""
     render: Callable[[], bytes] = lambda: generate_latest(registry)  # noqa: E731 - a thunk for the thread
+    tasks = Gauge("appliance_tasks", "tasks alive; back where it was once a crowd has left", registry=registry)
 
     async def metrics(_: Request) -> Response:
+        tasks.set(trio.lowlevel.current_statistics().tasks_living)  # known on the loop only
         return Response(200, await world.in_thread(render), "text/plain; version=0.0.4; charset=utf-8")
 
     return Route(
