@@ -156,7 +156,14 @@ class House:
 
         self.log = Log(engine, world, lambda events: self.bus.publish(events))
         self._rekeep(settings)
-        self.bus = Bus(self.log.events, self.log.head_position, blocks=settings.clients.ring)
+        self.bus = Bus(
+            self.log.events,
+            self.log.head_position,
+            self.log.oldest,
+            blocks=settings.clients.ring,
+            budget=settings.clients.budget,
+            grace=settings.clients.grace,
+        )
         self.identity = Identity(
             self.log,
             world,

@@ -10,12 +10,29 @@ a new boundary is drawn and the reading goes on from where it is. Pure.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from appliance.model.event import Event, Query
 from appliance.model.topic import Topic
 
-__all__ = ["Resume"]
+__all__ = ["PAGE", "Resume", "Seen"]
 
 PAGE = 500  # events read at once
+OPEN = 1 << 63
+
+
+class Seen(NamedTuple):
+    """What a reader has had of a topic it followed before: the events from a position through another."""
+
+    topic: Topic
+    position: int  # of the stream, if the topic is one
+    global_position: int
+    through: int
+
+    def has(self, event: Event) -> bool:
+        if not self.global_position <= event.global_position <= self.through:
+            return False
+        return self.topic.matches(event) and (self.topic.stream is None or event.position >= self.position)
 
 
 class Resume:
@@ -46,11 +63,22 @@ class Resume:
         if self._next is None:
             self._next = newest + 1
 
-    def wanted(self) -> Query | None:
-        """What to read next; None: the boundary is reached, go live."""
+    @property
+    def reached(self) -> int:
+        """Global position up to which everything was read; of a stream, which is read by its own, where it began."""
+        return max(0, (self._next or 0) - 1)
+
+    def seen(self) -> Seen:
+        """What its reader will have had, asked when the boundary is drawn; `through` is still open."""
+        return Seen(self._topic, self._position, self._next or 0, OPEN)
+
+    def wanted(self, limit: int = PAGE) -> Query | None:
+        """What to read next, at most `limit` events; None: the boundary is reached, go live."""
         if self._done or self._next is None or self._next > self.boundary:
             return None
-        return self._topic.query(position=self._position, global_position=self._next, through=self.boundary, limit=PAGE)
+        return self._topic.query(
+            position=self._position, global_position=self._next, through=self.boundary, limit=limit
+        )
 
     def took(self, events: list[Event]) -> None:
         """The answer to `wanted`. A reader may cut a page short; only an empty one means there is no more.

@@ -1,59 +1,113 @@
 """The last blocks of ready bytes of an audience, for those who are a little behind.
 
-Pure. Blocks are numbered; `base` is the oldest kept, `head` the number the next one will get.
+Pure. Blocks are numbered; `base` is the oldest kept, `head` the number the next one will get. All rings stand on
+one shelf, which holds the budget exactly: when it is full the oldest block goes first, whichever ring it is in.
+So every reader has the same time to catch up in, a busy audience cannot take more of it than a quiet one, and
+finding the block costs nothing; the biggest ring would have to be searched for at every push.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from typing import NamedTuple
 
-__all__ = ["Block", "Ring"]
+__all__ = ["Block", "Mark", "Ring", "Shelf"]
+
+
+class Mark(NamedTuple):
+    """A place between two blocks."""
+
+    number: int  # of the next block
+    position: int  # global position of the last stored event before it
+    events: int  # of the audience before it
 
 
 class Block(NamedTuple):
     data: bytes
-    last: int  # global position of its last event
+    end: Mark  # the place behind it
+
+
+class Shelf:
+    """What all rings hold together, never more than `budget` bytes."""
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self.size = 0  # bytes
+        self._blocks: OrderedDict[tuple[Ring, int], int] = OrderedDict()  # sizes, oldest first
+
+    def put(self, ring: Ring, number: int, size: int) -> None:
+        self._blocks[ring, number] = size
+        self.size += size
+        while self.size > self.budget:
+            oldest, _ = next(iter(self._blocks))
+            oldest.forget()
+
+    def take(self, ring: Ring, number: int) -> None:
+        self.size -= self._blocks.pop((ring, number))
 
 
 class Ring:
-    """Blocks by number. `size` is what they hold together, in bytes; `blocks` bounds how many there are."""
+    """Blocks by number.
 
-    def __init__(self, blocks: int = 4096) -> None:
+    Args:
+        most: blocks kept.
+        limit: bytes kept; the newest block stays however large it is, unless the shelf has no room for it.
+    """
+
+    def __init__(self, shelf: Shelf, *, most: int = 4096, limit: int = 8 * 1024 * 1024) -> None:
+        self._shelf = shelf
+        self._most = most
+        self._limit = limit
         self._blocks: deque[Block] = deque()
-        self._most = blocks
         self.base = 0
         self.size = 0  # bytes
+        self.end = Mark(0, 0, 0)
 
     @property
     def head(self) -> int:
-        return self.base + len(self._blocks)
+        return self.end.number
 
-    def push(self, block: Block, limit: int) -> None:
-        """Add the newest; the oldest go when there are too many, or more than `limit` bytes. One always stays."""
-        self._blocks.append(block)
-        self.size += len(block.data)
-        while len(self._blocks) > 1 and (len(self._blocks) > self._most or self.size > limit):
-            self.size -= len(self._blocks.popleft().data)
-            self.base += 1
+    def push(self, data: bytes, *, position: int, events: int) -> Mark:
+        """Add the newest block; the oldest go when there are too many, or more bytes than allowed.
 
-    def since(self, number: int, most: int = 1 << 62) -> tuple[bytes, int, int]:
-        """Blocks from `number` on, joined, up to about `most` bytes.
+        Args:
+            position: as in `Mark`.
+            events: how many are in the block.
+        """
+        number = self.end.number
+        self.end = Mark(number + 1, position, self.end.events + events)
+        self._blocks.append(Block(data, self.end))
+        self.size += len(data)
+        while len(self._blocks) > 1 and (len(self._blocks) > self._most or self.size > self._limit):
+            self.forget()
+        self._shelf.put(self, number, len(data))
+        return self.end
 
-        Returns:
-            the bytes, the number to go on from, and the global position they reach.
+    def forget(self) -> None:
+        """Drop the oldest block."""
+        self.size -= len(self._blocks.popleft().data)
+        self._shelf.take(self, self.base)
+        self.base += 1
+
+    def clear(self) -> None:
+        while self._blocks:
+            self.forget()
+
+    def since(self, number: int, most: int = 1 << 62, until: int | None = None) -> Block:
+        """Blocks from `number` on as one, up to about `most` bytes, at most to the place `until`.
 
         Raises:
-            LookupError: `number` is no longer here.
+            LookupError: `number` is no longer here, or not here yet.
         """
-        if number < self.base:
+        last = self.end.number if until is None else until
+        if not self.base <= number < last:
             raise LookupError(number)
         parts: list[bytes] = []
-        size = last = 0
-        for index in range(number - self.base, len(self._blocks)):
+        size = 0
+        for index in range(number - self.base, last - self.base):
             block = self._blocks[index]
             parts.append(block.data)
-            size, last, number = size + len(block.data), block.last, number + 1
+            size += len(block.data)
             if size >= most:
                 break
-        return (parts[0] if len(parts) == 1 else b"".join(parts)), number, last
+        return block if len(parts) == 1 else Block(b"".join(parts), block.end)

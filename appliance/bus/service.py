@@ -8,46 +8,85 @@ per event and connection.
 
 from __future__ import annotations
 
-import contextlib
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
-import structlog
 import trio
 
 from appliance.bus.audience import Audience, Audiences, Cursor
-from appliance.bus.resume import Resume
-from appliance.errors import LimitReached, Unavailable
+from appliance.bus.catchup import CatchUp
+from appliance.bus.flusher import Flusher
+from appliance.bus.resume import Resume, Seen
+from appliance.bus.ring import Ring, Shelf
 from appliance.model.event import Event, Query
 from appliance.model.http import Outlet
 from appliance.model.topic import Dialect, Topic
 
-__all__ = ["Bus", "Subscription"]
+__all__ = ["Bus", "Greeting", "Subscription"]
 
-log = structlog.get_logger("bus")
+MOVES = 16  # topics a subscription remembers having followed
 
-SWEEP = 2.5  # seconds between looks at who may still be here, and at who has heard nothing
-SENDS = 300  # offers between two yields: about a millisecond
-PIECE = 256 * 1024  # bytes a member that is behind is sent at once
-RING_BYTES = 8 * 1024 * 1024  # for one audience, less when many share the budget
-LEAST_RING_BYTES = 64 * 1024
+Greeting = bytes | Callable[[int], bytes]
+
+
+async def _the_first(topic: Topic) -> int:
+    return 0
 
 
 class Subscription:
     """A member's place, for as long as its connection lives."""
 
-    def __init__(self, bus: Bus, audience: Audience, cursor: Cursor, resume: Resume) -> None:
+    def __init__(self, bus: Bus, cursor: Cursor, seen: Seen) -> None:
         self._bus = bus
-        self.audience = audience
-        self.cursor = cursor
-        self.resume = resume
+        self._cursor = cursor
+        self._seen = [seen]
+
+    @property
+    def topic(self) -> Topic:
+        return self._cursor.audience.topic
+
+    @property
+    def lag(self) -> int:
+        """Events shown since it came that it has not been sent."""
+        return self._cursor.lag
+
+    @property
+    def reached(self) -> int:
+        """Global position up to which everything was handed over."""
+        return self._cursor.reached
 
     def leave(self) -> None:
-        self._bus.drop(self.audience, self.cursor)
+        self._bus.drop(self._cursor)
+
+    async def move(self, topic: Topic, since: int | None = None, *, greeting: Greeting = b"") -> None:
+        """Follow another topic from now on; returns as `Bus.follow` does.
+
+        What was published before the call comes by the old topic, then the greeting, then the new topic. With
+        `since` its past from there on comes first, without what the topics followed before had already shown
+        (the last `MOVES` of them). One move at a time.
+
+        Raises:
+            as `Bus.follow`; the subscription has left then.
+        """
+        old, seen = self._cursor, self._seen
+        self._cursor, boundary, resume = self._bus.change(old, topic, since)
+        seen[-1] = seen[-1]._replace(through=boundary)
+        self._seen = [*seen[-MOVES:], resume.seen()]
+        await self._bus.follow_on(old, self._cursor, resume, since, seen[-MOVES:], greeting)
 
 
 class Bus:
-    """A supervised service. `read` and `newest` are the log's; the bus does not know the log."""
+    """A supervised service. It does not know the log.
+
+    Args:
+        read, newest: the log's.
+        oldest: first position of a topic that is still stored, a stream's for a stream, else global;
+            unless given, nothing is ever gone.
+        blocks: kept for each audience; who is further behind reads from the log.
+        budget: bytes all rings may hold together; copies made for members that are behind get a quarter of it beside.
+        grace: seconds a member may be behind until it is cut.
+    """
 
     name: ClassVar[str] = "bus"
 
@@ -55,211 +94,182 @@ class Bus:
         self,
         read: Callable[[Query], Awaitable[list[Event]]],
         newest: Callable[[int], int],
+        oldest: Callable[[Topic], Awaitable[int]] = _the_first,
         *,
         blocks: int = 4096,
         budget: int = 256 * 1024 * 1024,
+        grace: float = 60.0,
     ) -> None:
-        """
-        Args:
-            blocks: kept for each audience; who is further behind reads from the log.
-            budget: bytes all rings may hold together.
-        """
-        self._read = read
         self._newest = newest
         self._blocks = blocks
-        self._budget = budget
         self._audiences = Audiences()
-        self._dirty: dict[Audience, None] = {}
-        self._wake = trio.Event()
+        self._shelf = Shelf(budget)
+        self._flusher = Flusher(newest, self._fell_behind, self.drop)
+        self._catch_up = CatchUp(read, newest, oldest, self.drop, pieces=budget // 4, grace=grace)
+        self._coalesced = 0  # by audiences that are gone
         self._nursery: trio.Nursery | None = None
+        self.members = 0
+        self.emitted = 0  # events published or announced
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            nursery.start_soon(self._flush_for_ever)
-            nursery.start_soon(self._sweep)
+            nursery.start_soon(self._flusher.run)
+            nursery.start_soon(self._catch_up.cut_slow)
             task_status.started()
 
     async def drain(self) -> None:
         """Hand out what is pending; what a slow reader misses it reads from the log when it returns."""
-        await trio.lowlevel.checkpoint()
+        await self._flusher.flushed()
+
+    # -- counts -----------------------------------------------------------------------------
 
     @property
-    def members(self) -> int:
-        return sum(len(audience.members) for audience in self._audiences)
+    def delivered(self) -> int:
+        """Events handed to members."""
+        return self._flusher.delivered + self._catch_up.delivered
 
-    # In
+    @property
+    def coalesced(self) -> int:
+        """Events never shown to an audience, because a newer one came within the window."""
+        return self._coalesced + sum(audience.coalesced for audience in self._audiences)
+
+    @property
+    def lagged(self) -> int:
+        """Events by which members fell out of their rings."""
+        return self._catch_up.lagged
+
+    @property
+    def cut(self) -> int:
+        """Members ended because they stayed behind."""
+        return self._catch_up.cut
+
+    @property
+    def behind(self) -> int:
+        """Members that are behind now."""
+        return len(self._catch_up)
+
+    @property
+    def audiences(self) -> int:
+        return len(self._audiences)
+
+    @property
+    def held(self) -> int:
+        """Bytes in all rings."""
+        return self._shelf.size
+
+    # -- in ---------------------------------------------------------------------------------
 
     def publish(self, events: Sequence[Event]) -> None:
-        if not self._audiences:
-            return
-        for event in events:
-            for audience in self._audiences.add(event):
-                self._dirty[audience] = None
-        if self._dirty:
-            self._wake.set()
+        """Show stored events, in the order of the log."""
+        self.emitted += len(events)
+        if self._audiences:
+            now = trio.current_time()
+            for event in events:
+                self._add(event, now)
 
-    # Members
+    def announce(self, event: Event) -> None:
+        """Show an ephemeral event: to those who listen now, and never again."""
+        self.emitted += 1
+        if self._audiences:
+            self._add(event, trio.current_time())
+
+    async def flushed(self) -> None:
+        """Wait until everything published before the call was offered to all level members."""
+        await self._flusher.flushed()
+
+    def _add(self, event: Event, now: float) -> None:
+        for audience in self._audiences.concerned(event):
+            if audience.add(event, now):
+                self._flusher.add(audience)
+            if audience.due < math.inf:
+                self._flusher.hold(audience)
+
+    # -- members ----------------------------------------------------------------------------
 
     async def follow(
-        self,
-        topic: Topic,
-        dialect: Dialect,
-        outlet: Outlet,
-        since: int | None,
-        *,
-        greeting: bytes = b"",
-        welcome: Callable[[], bool] = lambda: True,
+        self, topic: Topic, dialect: Dialect, outlet: Outlet, since: int | None, *, greeting: Greeting = b""
     ) -> Subscription:
         """Send everything from `since` on to `outlet`; returns when the stored part is sent and the live part runs.
 
         Args:
             since: first position wanted, inclusive (a stream's for a stream, else global); None: only what comes.
-            greeting: sent first. Whoever has it can be sure: nothing written from now on is missed.
-            welcome: asked every few seconds; False ends the connection (its token was revoked, say).
+            greeting: sent first. Whoever has it can be sure: nothing written from now on is missed. It may be made
+                from the newest global position: what comes live has a higher one.
 
         Raises:
             trio.BrokenResourceError: the peer left, or read nothing for too long.
+            Unavailable, LimitReached: the log cannot be read now.
         """
-        audience = self._audiences.get(topic, dialect, self._blocks)
-        cursor = Cursor(outlet, welcome)
-        audience.members[cursor] = None
-        subscription = Subscription(self, audience, cursor, Resume.since(topic, since))
-        self._take_place(subscription)
-        try:
-            if greeting:
-                await outlet.send_all(greeting)
-            await self._catch_up(subscription)
-        except BaseException:
-            subscription.leave()
-            raise
+        cursor, resume = self._join(topic, dialect, outlet, since)
+        subscription = Subscription(self, cursor, resume.seen())
+        await self.follow_on(None, cursor, resume, since, (), greeting)
         return subscription
 
-    def drop(self, audience: Audience, cursor: Cursor) -> None:
-        audience.members.pop(cursor, None)
-        audience.level.pop(cursor, None)
-        if not audience.members:
-            self._audiences.drop(audience)
-            self._dirty.pop(audience, None)
-
-    def _take_place(self, subscription: Subscription) -> None:
-        """Draw the boundary and stand behind it, in one step: no await in here."""
-        audience, cursor = subscription.audience, subscription.cursor
-        audience.seal(self._limit())
-        subscription.resume.draw(self._newest(audience.topic.namespace))
-        cursor.at = audience.ring.head
-        cursor.sent = subscription.resume.boundary
-
-    async def _catch_up(self, subscription: Subscription) -> None:
-        """Read, send, and join the others. A place lost meanwhile is taken anew."""
-        while True:
-            await self._send_history(subscription)
-            try:
-                await self._send_ring(subscription.audience, subscription.cursor)
-            except LookupError:
-                self._start_over(subscription)
-            else:
-                return
-
-    def _start_over(self, subscription: Subscription) -> None:
-        """The ring has moved on: read again from where the member is."""
-        onward = subscription.cursor.sent + 1
-        subscription.resume = Resume(subscription.audience.topic, global_position=onward)
-        self._take_place(subscription)
-
-    async def _send_history(self, subscription: Subscription) -> None:
-        resume, dialect = subscription.resume, subscription.audience.dialect
-        while (query := resume.wanted()) is not None:
-            events = await self._read(query)
-            resume.took(events)
-            if events:
-                parts = [dialect.encode(event) for event in events]
-                await subscription.cursor.outlet.send_all(dialect.join(parts))
-
-    async def _send_ring(self, audience: Audience, cursor: Cursor) -> None:
-        """Send blocks until there is none left, then be level. Raises LookupError: the ring has moved on."""
-        await cursor.outlet.drained()
-        while True:
-            audience.seal(self._limit())
-            if cursor.at == audience.ring.head:
-                if cursor in audience.members:
-                    audience.level[cursor] = None
-                return
-            data, at, sent = audience.ring.since(cursor.at, PIECE)
-            await cursor.outlet.send_all(data)
-            cursor.at, cursor.sent = at, sent
-
-    # Out
-
-    async def _flush_for_ever(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake = trio.Event()
-            dirty, self._dirty = self._dirty, {}
-            for audience in dirty:
-                await self._flush(audience)
-            await trio.lowlevel.checkpoint()
-
-    async def _flush(self, audience: Audience) -> None:
-        """Offer what is new to every level member; after a yield the rest gets what has come since, too."""
-        audience.seal(self._limit())
-        for number, cursor in enumerate(list(audience.level), 1):
-            if cursor in audience.level and cursor.at < audience.ring.head:
-                self._offer(audience, cursor)
-            if number % SENDS == 0:
-                await trio.lowlevel.checkpoint()
-                audience.seal(self._limit())
-
-    def _offer(self, audience: Audience, cursor: Cursor) -> None:
-        try:
-            data, at, sent = audience.since(cursor.at)
-            taken = cursor.outlet.offer(data)
-        except trio.BrokenResourceError:
-            self.drop(audience, cursor)
+    def drop(self, cursor: Cursor) -> None:
+        audience = cursor.audience
+        if cursor not in audience.members:
             return
-        except LookupError:
-            taken = False
-        if taken:
-            cursor.at, cursor.sent = at, sent
-        else:
-            audience.level.pop(cursor, None)
-            assert self._nursery is not None
-            self._nursery.start_soon(self._help, audience, cursor)
+        self.members -= 1
+        cursor.fall_behind()
+        del audience.members[cursor]
+        if not audience.members:
+            self._coalesced += audience.coalesced
+            self._audiences.drop(audience)
+            self._flusher.forget(audience)
+            audience.ring.clear()
 
-    async def _help(self, audience: Audience, cursor: Cursor) -> None:
-        """The task of a member that is behind, until it is level again or gone."""
+    def change(self, old: Cursor, topic: Topic, since: int | None) -> tuple[Cursor, int, Resume]:
+        """Draw the line between two topics of a member, in one step: no await in here."""
+        audience = old.audience
+        boundary = self._newest(audience.topic.namespace)
+        audience.let_go(boundary)
+        if audience.pending:
+            self._flusher.add(audience)
+        cursor, resume = self._join(topic, audience.dialect, old.outlet, since)
+        old.until = audience.seal()._replace(position=boundary)
+        old.fall_behind()
+        return cursor, boundary, resume
+
+    async def follow_on(
+        self,
+        old: Cursor | None,
+        cursor: Cursor,
+        resume: Resume,
+        since: int | None,
+        seen: Sequence[Seen],
+        greeting: Greeting,
+    ) -> None:
+        """Bring a member to the present whose place is taken, after the end of the topic it followed before."""
         try:
-            try:
-                await self._send_ring(audience, cursor)
-            except LookupError:
-                subscription = Subscription(self, audience, cursor, Resume(audience.topic))
-                self._start_over(subscription)
-                await self._catch_up(subscription)
-        except trio.BrokenResourceError:
-            self.drop(audience, cursor)
-        except (Unavailable, LimitReached) as error:  # the log cannot be read now; who comes back resumes
-            log.warning("member that was behind cut off", reason=error.code)
-            cursor.outlet.kill()
-            self.drop(audience, cursor)
+            if old is not None:
+                await self._catch_up.settle(old)
+            words = greeting if isinstance(greeting, bytes) else greeting(resume.boundary)
+            if words:
+                await cursor.outlet.send_all(words)
+            if since is not None:
+                await self._catch_up.tell_gap(cursor, since)
+            await self._catch_up.arrive(cursor, resume, seen)
+        except BaseException:
+            self.drop(cursor)
+            raise
+        finally:
+            if old is not None:
+                self.drop(old)
 
-    async def _sweep(self) -> None:
-        """One task for all members: ends those no longer welcome, gives the idle their sign of life."""
-        while True:
-            await trio.sleep(SWEEP)
-            for audience in self._audiences:
-                alive = audience.quiet_for(trio.current_time())
-                for number, cursor in enumerate(list(audience.members), 1):
-                    self._look_after(audience, cursor, alive=alive)
-                    if number % SENDS == 0:
-                        await trio.lowlevel.checkpoint()
+    def _join(self, topic: Topic, dialect: Dialect, outlet: Outlet, since: int | None) -> tuple[Cursor, Resume]:
+        audience = self._audiences.get(topic, dialect)
+        if audience is None:
+            audience = Audience(topic, dialect, Ring(self._shelf, most=self._blocks))
+            self._audiences.put(audience)
+        cursor = Cursor(audience, outlet)
+        audience.members[cursor] = None
+        self.members += 1
+        resume = Resume.since(topic, since)
+        self._catch_up.take_place(cursor, resume)
+        return cursor, resume
 
-    def _look_after(self, audience: Audience, cursor: Cursor, *, alive: bool) -> None:
-        if not cursor.welcome():
-            cursor.outlet.kill()
-            self.drop(audience, cursor)
-        elif alive and cursor in audience.level:
-            with contextlib.suppress(trio.BrokenResourceError):  # its own task hears of it
-                cursor.outlet.offer(audience.dialect.idle)
-
-    def _limit(self) -> int:
-        return max(LEAST_RING_BYTES, min(RING_BYTES, self._budget // max(1, len(self._audiences))))
+    def _fell_behind(self, cursor: Cursor) -> None:
+        assert self._nursery is not None
+        self._catch_up.begin(cursor)
+        self._nursery.start_soon(self._catch_up.help, cursor)

@@ -13,6 +13,7 @@ from appliance.log.ticket import Ticket
 from appliance.log.writer import Writer, Written
 from appliance.model.event import Draft, Event, Head, Imported, Page, Query, Unit
 from appliance.model.ports import Publish
+from appliance.model.topic import Topic
 from appliance.storage.ports import Engine, Reader, Recovery
 from appliance.world import World
 
@@ -159,6 +160,20 @@ class Log:
     async def newest(self, namespace: int, categories: tuple[str, ...] = ()) -> int:
         """Global position of the newest stored event, of some categories or at all; 0: none."""
         return await self._readers.submit(lambda reader: reader.newest(namespace, categories))
+
+    async def oldest(self, topic: Topic) -> int:
+        """First position of `topic` that is still stored: a stream's for a stream, else global."""
+
+        def first(reader: Reader) -> int:
+            if topic.stream is None:
+                return max(reader.oldest(topic.namespace, category) for category in topic.categories or (None,))
+            stored = reader.events(Query(topic.namespace, topic.stream, limit=1))
+            if stored:
+                return stored[0].position
+            head = reader.head(topic.namespace, topic.stream)
+            return 0 if head is None else head.version + 1
+
+        return await self._readers.submit(first)
 
     async def events(self, query: Query) -> list[Event]:
         return await self._readers.submit(lambda reader: reader.events(query))

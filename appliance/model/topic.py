@@ -82,16 +82,6 @@ class Dialect(Protocol):
     """How events become ready bytes. One object for each dialect: audiences are told apart by it."""
 
     @property
-    def idle(self) -> bytes:
-        """A sign of life for a connection that has nothing to say."""
-        ...
-
-    @property
-    def quiet(self) -> float:
-        """Seconds between two of them."""
-        ...
-
-    @property
     def window(self) -> float:
         """Seconds in which ephemeral events with one key are merged into the first and the newest; 0: never."""
         ...

@@ -43,6 +43,7 @@ DOING_ROOMS = words("app ground doors supervise storage web plugins discovery te
 DOING_FILES = words("service.py store.py courier.py flusher.py")
 DOING_BESIDES = {
     "appliance/model/ports.py": "the signature of a service names trio's task status",
+    "appliance/bus/catchup.py": "waits for the log and the socket of one member",
     "appliance/log/writer.py": "the one writing thread",
     "appliance/log/readers.py": "readers in threads",
     "appliance/log/retention.py": "sweeps when its hour comes",

@@ -23,7 +23,7 @@ from appliance.egress.memo import Plain, once
 from appliance.errors import Forbidden, Rejected
 from appliance.model.clients import Clients, Habits
 from appliance.model.event import Event, Head
-from appliance.model.frames import ping_frame, text_frame, timed_ping
+from appliance.model.frames import text_frame, timed_ping
 from appliance.model.http import Request, Socket, SocketRoute
 from appliance.model.principal import READ
 from appliance.model.topic import Topic
@@ -51,10 +51,7 @@ def _text(value: str) -> str:
 class TailDialect(Plain):
     """Events as they are stored. Frames from a server are unmasked, so the same bytes serve everyone."""
 
-    idle = ping_frame()  # browsers and libraries answer by themselves
-
-    def __init__(self, quiet: float = 30.0) -> None:
-        self.quiet = quiet
+    def __init__(self) -> None:
         self.encode = once(_envelope)
 
     def join(self, parts: Sequence[bytes]) -> bytes:
@@ -85,7 +82,7 @@ class Tail:
         self._clients = clients
         self._head = head
         self._newest = newest
-        self._dialect = TailDialect(heartbeat)
+        self._dialect = TailDialect()
         self._habits = Habits("tail", "websocket", heartbeat, dead_after, timed_ping)
 
     def route(self) -> SocketRoute:

@@ -12,6 +12,7 @@ import trio
 import trio.testing
 
 from appliance.bus import Bus
+from appliance.egress.memo import Plain
 from appliance.log import Log
 from appliance.model.event import Draft, Event, Group, Query
 from appliance.model.names import member_of
@@ -21,13 +22,11 @@ from appliance.storage.ports import TokenRow
 from appliance.world import RealWorld
 
 
-class Numbers:
-    """A dialect that shows nothing but global positions."""
+class Numbers(Plain):
+    """A dialect that shows global positions, and in words what else it is told."""
 
-    idle = b"~ "
-    quiet = 15.0
-
-    def __init__(self) -> None:
+    def __init__(self, window: float = 0.0) -> None:
+        self.window = window
         self.encoded = 0
 
     def encode(self, event: Event) -> bytes:
@@ -46,6 +45,7 @@ class Peer:
         self.open = trio.Event()
         self.open.set()
         self.alive = True
+        self.code: int | None = None
         self._more = trio.Event()
 
     def _take(self, data: bytes) -> None:
@@ -84,6 +84,10 @@ class Peer:
         self.alive = False
         self.open.set()
 
+    def end(self, code: int, reason: str = "") -> None:
+        self.code = code
+        self.kill()
+
     @property
     def numbers(self) -> list[int]:
         return [int(word) for word in self.got.split() if word.isdigit()]
@@ -113,7 +117,7 @@ async def a_house(*, blocks: int = 4096) -> AsyncIterator[House]:
         reads.append(query)
         return await log.events(query)
 
-    bus = Bus(read, lambda key: log.head_position(key), blocks=blocks)
+    bus = Bus(read, lambda key: log.head_position(key), lambda topic: log.oldest(topic), blocks=blocks)
     log = Log(engine, RealWorld(), bus.publish)
     async with trio.open_nursery() as nursery:
         await nursery.start(log.run)
@@ -298,37 +302,3 @@ async def test_a_peer_that_breaks_during_history_leaves_nothing_behind():
             await house.bus.follow(house.topic(), Numbers(), peer, 1)
 
         assert house.bus.members == 0
-
-
-async def test_who_is_no_longer_welcome_is_gone_within_five_seconds(autojump_clock: trio.testing.MockClock):
-    bus = Bus(_nothing, lambda key: 0)
-    welcome = {"revoked": True, "valid": True}
-    async with trio.open_nursery() as nursery:
-        await nursery.start(bus.run)
-        peers = {name: Peer() for name in welcome}
-        for name, peer in peers.items():
-            await bus.follow(Topic(1), Numbers(), peer, None, welcome=lambda name=name: welcome[name])
-
-        welcome["revoked"] = False
-        await trio.sleep(5.1)
-
-        assert [peers[name].alive for name in ("revoked", "valid")] == [False, True]
-        assert bus.members == 1
-        nursery.cancel_scope.cancel()
-
-
-async def test_quiet_connections_get_a_sign_of_life(autojump_clock: trio.testing.MockClock):
-    bus = Bus(_nothing, lambda key: 0)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(bus.run)
-        peer = Peer()
-        await bus.follow(Topic(1), Numbers(), peer, None)
-
-        await trio.sleep(36)
-
-        assert peer.got == b"~ ~ "
-        nursery.cancel_scope.cancel()
-
-
-async def _nothing(query: Query) -> list[Event]:
-    return []

@@ -9,6 +9,7 @@ from random import Random
 import trio
 
 from appliance.bus import Bus
+from appliance.egress.memo import Plain
 from appliance.errors import Conflict, LimitReached, Unavailable
 from appliance.log import Log
 from appliance.model.event import Draft, Event, Query, Unit
@@ -32,11 +33,8 @@ class Node:
     closing: bool = False  # writers stop
 
 
-class Lines:
+class Lines(Plain):
     """A dialect of one line an event: what a checker needs to know."""
-
-    idle = b""
-    quiet = 15.0
 
     def encode(self, event: Event) -> bytes:
         return f"{event.global_position} {event.position} {event.id}\n".encode()
@@ -147,6 +145,9 @@ class Link:
 
     def kill(self) -> None:
         self.gone.set()
+
+    def end(self, code: int, reason: str = "") -> None:
+        self.kill()
 
     def _check(self) -> None:
         if self.gone.is_set():

@@ -72,8 +72,8 @@ def test_log_itself_notices_the_missing_sync_when_its_mark_was_synced():
 def test_subscriber_that_misses_one_event_in_fifty_is_found(monkeypatch):
     original = Audience.add
 
-    def forgetful(self: Audience, event: Event) -> bool:
-        return event.global_position % 50 != 7 and original(self, event)
+    def forgetful(self: Audience, event: Event, now: float) -> bool:
+        return event.global_position % 50 != 7 and original(self, event, now)
 
     monkeypatch.setattr(Audience, "add", forgetful)
 
