@@ -1,4 +1,4 @@
-"""Codes that open a door once, and how often a stranger may guess. Pure: the caller brings `now`, monotonic seconds.
+"""Codes that open a door once. Pure: the caller brings `now`, monotonic seconds.
 
 Only a hash of a code is held, and only in memory: a restart ends them all. Spent and expired ones are remembered for
 a while, so that whoever comes with one is told which it is.
@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 
+from appliance.auth.attempts import Attempts
 from appliance.auth.tokens import hash_token
-from appliance.errors import LimitReached, Unauthenticated
+from appliance.errors import Unauthenticated
 
-__all__ = ["CODE_BYTES", "LIFETIME", "Fate", "Guesses", "OneTimeCodes", "Visits"]
+__all__ = ["CODE_BYTES", "LIFETIME", "Fate", "OneTimeCodes", "Visits"]
 
 CODE_BYTES = 16  # 22 characters in a link: nobody guesses one, and the QR code stays small
 LIFETIME = 15 * 60.0  # seconds
@@ -80,33 +81,11 @@ class OneTimeCodes:
 
 
 @dataclass
-class Guesses:
-    """Makes an address wait that brings codes nobody was given."""
-
-    limit: int = 10  # wrong ones from an address ...
-    window: float = 60.0  # ... within so many seconds
-    addresses: int = 1024  # remembered; the one silent for longest is forgotten
-    _wrong: OrderedDict[str, tuple[float, int]] = field(default_factory=OrderedDict)  # end of the window, count
-
-    def check(self, address: str, now: float) -> None:
-        """Raises LimitReached: it has guessed enough for now."""
-        until, count = self._wrong.get(address, (now, 0))
-        if count >= self.limit and now < until:
-            raise LimitReached("too many wrong codes came from this address", retry_after=int(until - now) + 1)
-
-    def failed(self, address: str, now: float) -> None:
-        until, count = self._wrong.pop(address, (0.0, 0))
-        self._wrong[address] = (until, count + 1) if now < until else (now + self.window, 1)
-        if len(self._wrong) > self.addresses:
-            self._wrong.popitem(last=False)
-
-
-@dataclass
 class Visits:
     """Who may come in with a code: once with a good one, and not at all after too many bad ones."""
 
+    attempts: Attempts
     codes: OneTimeCodes = field(default_factory=OneTimeCodes)
-    guesses: Guesses = field(default_factory=Guesses)
 
     def issue(self, secret: bytes, now: float) -> str:
         """A new code, made of unpredictable bytes."""
@@ -121,7 +100,7 @@ class Visits:
             Unauthenticated: used, expired or never issued.
             LimitReached: this address has guessed too often.
         """
-        self.guesses.check(address, now)
+        self.attempts.check(address, now)
         match self.codes.spend(code, now):
             case Fate.OPENS:
                 return
@@ -131,7 +110,7 @@ class Visits:
                 minutes = f"{self.codes.lifetime / 60:.0f} minutes"
                 raise _refused(f"this link has expired: it worked for {minutes}", Fate.EXPIRED, _NEXT)
             case Fate.UNKNOWN:
-                self.guesses.failed(address, now)
+                self.attempts.failed(address, now)
                 raise _refused("this link is not known here; a restart ends links too", Fate.UNKNOWN, _NEXT)
 
 

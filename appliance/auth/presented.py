@@ -1,23 +1,32 @@
 """What a request says about its sender. Nothing is believed here.
 
-Two readers: `presented_token` goes by the rules of the message-store API, `ordinary_token` by those of everything else.
+Two readers: `presented_token` goes by the rules of the message-store API, `shown` by those of everything else.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from enum import Enum
+
 from appliance.auth.dialect import DialectError
 from appliance.auth.tokens import MalformedToken, parse_token
+from appliance.errors import Unauthenticated
 from appliance.model.http import Request
 
 __all__ = [
+    "EVENTS",
+    "Shown",
     "UnseenNamespace",
+    "Way",
+    "bearer",
     "claimed_namespace",
     "claimed_token",
-    "ordinary_token",
     "presented_token",
     "refusal",
+    "shown",
 ]
 
+EVENTS = "/api/v1/events"  # the one path that stream tokens open
 BEARER = "Bearer "  # exactly so
 OFFER = "bearer."  # a subprotocol that is none
 
@@ -31,11 +40,29 @@ class UnseenNamespace(DialectError):
         self.token = token
 
 
-def presented_token(request: Request) -> str:
+class Way(Enum):
+    """How something came here, which decides what it may be."""
+
+    NONE = "none"
+    HEADER = "header"  # or subprotocol: any bearer
+    QUERY = "query"  # of the message-store API: namespace tokens
+    TICKET = "ticket"  # ?ticket= of an upgrade
+    STREAM = "stream"  # ?token= of the events
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a request shows, and how."""
+
+    way: Way = Way.NONE
+    text: str = field(default="", repr=False)
+
+
+def presented_token(request: Request) -> Shown:
     """The token of a message-store request, as the API's rules take it from query or header."""
-    token = _query_token(request)
+    token = _query(request, "token")
     if token:
-        return token
+        return Shown(Way.QUERY, token)
     header = request.headers.get("authorization")
     if header is None:
         raise DialectError(401, "AUTH_REQUIRED", "Authorization header required")
@@ -44,20 +71,39 @@ def presented_token(request: Request) -> str:
     token = header[len(BEARER) :]
     if not token:
         raise DialectError(401, "AUTH_REQUIRED", "Token required")
-    return token
+    return Shown(Way.HEADER, token)
 
 
-def _query_token(request: Request) -> str:
-    return request.query.get("token", "") if request.raw_query else ""
+def shown(request: Request) -> Shown:
+    """What any other request shows. An address gets into histories, so it holds only what is soon worth nothing.
+
+    Raises:
+        Unauthenticated: a token is in the address, where none is taken.
+    """
+    token = bearer(request) or _offered_token(request)
+    if token:
+        return Shown(Way.HEADER, token)
+    if ticket := _query(request, "ticket"):
+        if "upgrade" in request.headers:
+            return Shown(Way.TICKET, ticket)
+        raise Unauthenticated("a ticket is for WebSockets only", hint="send the header Authorization: Bearer TOKEN")
+    if token := _query(request, "token"):
+        if request.path == EVENTS and "upgrade" not in request.headers:
+            return Shown(Way.STREAM, token)
+        raise Unauthenticated(
+            "a token in the address is not taken here", hint="send the header Authorization: Bearer TOKEN"
+        )
+    return Shown()
 
 
-def ordinary_token(request: Request, *, query_token: bool = False) -> str:
-    """The token of any other request, or nothing."""
-    token = _query_token(request) if query_token else ""
+def bearer(request: Request) -> str:
+    """What the header says, or nothing."""
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-    if not token and scheme.lower() == "bearer":
-        token = credentials.strip()
-    return token or _offered_token(request)
+    return credentials.strip() if scheme.lower() == "bearer" else ""
+
+
+def _query(request: Request, name: str) -> str:
+    return request.query.get(name, "") if request.raw_query else ""
 
 
 def _offered_token(request: Request) -> str:
@@ -75,7 +121,7 @@ def _offered_token(request: Request) -> str:
 def claimed_token(request: Request) -> str:
     """A token that can be one, or nothing."""
     header = request.headers.get("authorization", "")
-    token = _query_token(request) or (header[len(BEARER) :] if header.startswith(BEARER) else "")
+    token = _query(request, "token") or (header[len(BEARER) :] if header.startswith(BEARER) else "")
     return token if claimed_namespace(token) else ""
 
 

@@ -8,9 +8,10 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from appliance.auth.codes import LIFETIME
+from appliance.auth.credentials import describe
 from appliance.auth.rights import require_admin
 from appliance.auth.service import Identity
-from appliance.auth.store import DEFAULT, TokenWish, describe, first_visit
+from appliance.auth.store import DEFAULT, TokenWish, first_visit
 from appliance.clock import parse_stamp
 from appliance.errors import Rejected
 from appliance.model.http import Request, Response, Route, json_response

@@ -1,41 +1,41 @@
-"""Who is asking: every caller is a token, and every token lives in one namespace.
+"""Who is asking: every caller is known by a token of some kind, and every token lives in one namespace.
 
-Namespaces and tokens are few and asked for with each request, so all of them are held in memory. A
-change goes to disk first, then into this picture, in a task of ours: a caller who leaves in between
-cannot leave them apart.
+Namespaces and tokens are few and asked for with each request, so all of them are held in memory (`Book`). A
+change goes to disk first, then into this picture (`Changes`).
 """
 
 from __future__ import annotations
 
-import hmac
-import inspect
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
 import trio
 
 from appliance.auth import presented, store
+from appliance.auth.attempts import Attempts
+from appliance.auth.book import DEFAULT, EXPIRED, REVOKED, Book
+from appliance.auth.changes import Changes
 from appliance.auth.codes import CODE_BYTES, Visits
-from appliance.auth.dialect import in_dialect
+from appliance.auth.credentials import BEARERS, Credential, forget, keep, of_token
+from appliance.auth.guard import relaxed, strict
+from appliance.auth.housekeeping import Housekeeping
+from appliance.auth.presented import Shown, Way
 from appliance.auth.rights import require_admin, unbound, whole
-from appliance.auth.store import DEFAULT, OWNER, OwnerFile, TokenWish
-from appliance.auth.tokens import SECRET_BYTES, hash_token, make_token
-from appliance.errors import ApplianceError, Duplicate, Forbidden, NotFound, Unauthenticated, Unavailable
+from appliance.auth.signed import SignedTokens
+from appliance.auth.store import OWNER, OwnerFile, TokenWish
+from appliance.auth.tickets import Tickets
+from appliance.auth.tokens import SECRET_BYTES, make_token
+from appliance.errors import ApplianceError, Duplicate, Forbidden, Unauthenticated
 from appliance.model.event import Namespace
-from appliance.model.http import Answer, Handler, Request
+from appliance.model.http import Handler, Request
 from appliance.model.principal import ADMIN, Principal
-from appliance.storage.ports import Engine, Reader, TokenRow
+from appliance.storage.ports import Engine, Reader, StateChange, TokenRow
 from appliance.world import World
 
-__all__ = ["TOKEN_HEADERS", "Identity"]
+__all__ = ["Identity"]
 
 T = TypeVar("T")
-
-TOKEN_HEADERS = ("x-eventodb-token", "x-messagedb-token")  # clients of both names exist
-EXPIRED, REVOKED = "Token expired", "Token revoked"  # as close reasons say it
-KEY = 16  # bytes of the hash a token is looked up by; all of it is compared in constant time
 
 
 class _Log(Protocol):
@@ -46,12 +46,6 @@ class _Log(Protocol):
     def forget(self, namespace: int) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    row: TokenRow
-    principal: Principal
-
-
 class Identity:
     """A supervised service: who may do what, and the keeper of namespaces and tokens.
 
@@ -59,127 +53,122 @@ class Identity:
         run_folder: where `owner.token` is kept; None: the owner's token is kept nowhere (a log in memory).
         token: the owner's token from now on; empty: go on with the one there is, or make one.
         relaxed: test mode. Whoever brings no token acts as the owner, and namespaces are made on first use.
+        signed: whose signed tokens are believed; None: nobody's.
     """
 
     name: ClassVar[str] = "auth"
 
     def __init__(
-        self, log: _Log, world: World, *, run_folder: Path | None = None, token: str = "", relaxed: bool = False
+        self,
+        log: _Log,
+        world: World,
+        *,
+        run_folder: Path | None = None,
+        token: str = "",
+        relaxed: bool = False,
+        signed: SignedTokens | None = None,
     ) -> None:
         if token:
             store.check_owner_token(token)
         self.owner_token = token  # once `run` has started: the working token of namespace `default`
         self.relaxed = relaxed
+        self._signed = signed or SignedTokens()
+        self.book = Book(self._signed.stands)
+        self.attempts = Attempts()
+        self.tickets = Tickets()
         self._log = log
         self._world = world
         self._file = None if run_folder is None else OwnerFile(run_folder)
-        self._spaces: dict[str, Namespace] = {}
-        self._ids: dict[int, str] = {}  # of namespaces, by key
-        self._rows: dict[str, _Known] = {}  # by token id
-        self._callers: dict[bytes, _Known] = {}  # by the first bytes of the hash
         self._deleted: set[str] = set()  # namespaces that an old token does not bring back
-        self._nursery: trio.Nursery | None = None
-        self._changing = trio.Lock()
-        self._visits = Visits()
+        self._changes = Changes(log)
+        self._visits = Visits(self.attempts)
+        self._housekeeping = Housekeeping(self, world)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         async with trio.open_nursery() as nursery:
-            self._nursery = nursery
+            self._changes.begin(nursery)
             await self._load()
             task_status.started()
+            nursery.start_soon(self._housekeeping.run)
+            nursery.start_soon(self._signed.follow)
             await trio.sleep_forever()
 
     async def drain(self) -> None:
-        """Nothing to finish: a change that has begun is finished by whoever asked for it."""
+        """How long access tokens are good for by now."""
+        await self._housekeeping.write_down()
+
+    def reload(self) -> None:
+        """Read the keys of signed tokens again. Raises ConfigError: those of before stay."""
+        self._signed.renew()
 
     # Asking who it is
 
-    def authenticate(self, request: Request, *, query_token: bool = False) -> Principal:
+    def authenticate(self, request: Request) -> Principal:
         """The caller of an ordinary route, or of a WebSocket, which may also offer the token as a subprotocol.
-
-        Args:
-            query_token: also take `?token=`.
 
         Raises:
             Unauthenticated: no token, or none of ours.
+            LimitReached: too many of these came from there.
         """
-        token = presented.ordinary_token(request, query_token=query_token)
-        if not token and self.relaxed:
-            return self._owner()
-        if not token:
+        shown = presented.shown(request)
+        if shown.way is Way.NONE:
+            if self.relaxed:
+                return self._owner()
             raise Unauthenticated("this needs a token", hint="send the header Authorization: Bearer TOKEN")
-        known = self._known(token)
-        if known is not None and self._lives(known.row):
-            return known.principal
-        if self.relaxed and known is None:
-            found = self._spaces.get(presented.claimed_namespace(token))
-            if found is not None:
-                return whole(found)
-        raise Unauthenticated("this token is not valid", hint="it may have expired or been revoked: get a new one")
+        found = self._caller(shown, request.peer)
+        if found is None and self.relaxed and shown.way is Way.HEADER and self.book.find(shown.text) is None:
+            space = self.book.spaces.get(presented.claimed_namespace(shown.text))
+            found = None if space is None else whole(space)
+        if found is None:
+            raise Unauthenticated("this token is not valid", hint="it may have expired or been revoked: get a new one")
+        return found
+
+    def visitor(self, request: Request) -> Principal | None:
+        """The caller of a route that also serves strangers: None, unless something is shown; then as `authenticate`."""
+        if presented.shown(request).way is Way.NONE and not self.relaxed:
+            return None
+        return self.authenticate(request)
 
     def message_store(self, request: Request) -> Principal:
         """The caller of `/rpc`, `/subscribe`, `/import` or `/export`; all of them, in the API's own words.
 
         Raises:
             DialectError: nobody, or nobody we know. `UnseenNamespace` only in test mode.
+            LimitReached: too many of these came from there.
         """
         if self.relaxed:
             return self._anyone(request)
-        token = presented.presented_token(request)
-        known = self._known(token)
-        if known is not None and self._lives(known.row):
-            return unbound(known.principal)
-        raise presented.refusal(token)
+        shown = presented.presented_token(request)
+        found = self._caller(shown, request.peer)
+        if found is not None:
+            return unbound(found)
+        raise presented.refusal(shown.text)
 
     def guarded(self, handler: Handler) -> Handler:
-        """`handler`, asked only with `request.principal` set, in the message-store API's way.
-
-        In test mode namespaces are made on first use, and who came without a token is given one.
-        """
-
-        def strict(request: Request) -> Answer | Awaitable[Answer]:
-            try:
-                request.principal = self.message_store(request)
-            except ApplianceError as error:
-                return in_dialect(error).response()
-            return handler(request)
-
-        async def relaxed(request: Request) -> Answer:
-            try:
-                request.principal = await self._anyone_at_all(request)
-            except ApplianceError as error:
-                return in_dialect(error).response()
-            begun = handler(request)
-            answer = await begun if inspect.isawaitable(begun) else begun
-            if not presented.claimed_token(request):
-                answer.headers += tuple((name, self.owner_token) for name in TOKEN_HEADERS)
-            return answer
-
-        return relaxed if self.relaxed else strict
+        """`handler`, asked only with `request.principal` set, in the message-store API's way."""
+        return relaxed(handler, self.anyone, lambda: self.owner_token) if self.relaxed else strict(handler, self)
 
     def verdict(self, principal: Principal) -> str:
         """Why a caller who was let in earlier would not be let in now; empty: they would. For sweeps."""
-        if self._spaces.get(principal.namespace.id) != principal.namespace:
+        if self.book.spaces.get(principal.namespace.id) != principal.namespace:
             return REVOKED
         if not principal.token_id:
             return ""
-        known = self._rows.get(principal.token_id)
-        if known is None or known.row.revoked is not None:
-            return REVOKED
-        return "" if self._lives(known.row) else EXPIRED
+        now = self._world.wall_us()
+        if principal.expires is not None and now >= principal.expires:
+            return EXPIRED
+        return self.book.fate(principal.token_id, now)
 
     # Namespaces
 
     @property
     def namespaces(self) -> list[Namespace]:
         """Newest first."""
-        return sorted(self._spaces.values(), key=lambda space: (space.created, space.key), reverse=True)
+        return sorted(self.book.spaces.values(), key=lambda space: (space.created, space.key), reverse=True)
 
     def namespace(self, id: str) -> Namespace:
         """Raises NotFound."""
-        if (found := self._spaces.get(id)) is None:
-            raise NotFound(f"Namespace '{id}' not found", namespace=id)
-        return found
+        return self.book.namespace(id)
 
     async def create_namespace(self, id: str, description: str = "", token: str = "") -> tuple[Namespace, str]:
         """A new namespace and its token, which works at once.
@@ -194,7 +183,7 @@ class Identity:
         store.check_namespace_id(id)
         text = token or make_token(id, self._world.secret(SECRET_BYTES))
         token_id, now = self._world.new_id(), self._world.wall_us()
-        namespace, _ = await self._change(
+        namespace, _ = await self._changes.make(
             lambda engine: store.create_namespace(engine, id, description, text, token_id=token_id, now_us=now),
             self._adopt_namespace,
         )
@@ -210,17 +199,17 @@ class Identity:
         if id == DEFAULT:
             raise Forbidden("namespace 'default' cannot be deleted", namespace=id)
         space = self.namespace(id)
-        return await self._change(lambda engine: engine.delete_namespace(space.key), lambda _: self._drop(space))
+        return await self._changes.make(lambda engine: engine.delete_namespace(space.key), lambda _: self._drop(space))
 
     async def clear_namespace(self, space: Namespace) -> int:
         """All its events go, its tokens stay. Returns how many events there were."""
-        return await self._change(
+        return await self._changes.make(
             lambda engine: engine.clear_namespace(space.key), lambda _: self._log.forget(space.key)
         )
 
     # Tokens
 
-    async def create_token(self, caller: Principal, wish: TokenWish) -> tuple[str, TokenRow]:
+    async def create_token(self, caller: Principal, wish: TokenWish) -> tuple[str, Credential]:
         """A token's text, shown this once, and what is stored of it.
 
         Raises:
@@ -230,33 +219,62 @@ class Identity:
         """
         require_admin(caller, wish)
         id, now = self._world.new_id(), self._world.wall_us()
-        return await self._change(
+        text, row = await self._changes.make(
             lambda engine: store.create_token(engine, wish, id=id, secret=self._world.secret, now_us=now),
-            lambda made: self._adopt(made[1]),
+            lambda made: self.book.adopt(of_token(made[1])),
         )
+        return text, of_token(row)
 
-    def list_tokens(self, caller: Principal) -> list[tuple[TokenRow, Namespace]]:
+    def list_tokens(self, caller: Principal) -> list[tuple[Credential, Namespace]]:
         """Those of the caller's namespace, for the operator all; oldest first.
 
         Raises:
             Forbidden: the caller is no admin.
         """
         caller.require(ADMIN)
-        known = [(one.row, one.principal.namespace) for one in self._rows.values()]
+        known = [(one.row, one.principal.namespace) for one in self.book]
         seen = [(row, space) for row, space in known if caller.operator or space.key == caller.namespace.key]
         return sorted(seen, key=lambda pair: (pair[0].created, pair[0].id))
 
-    async def revoke_token(self, caller: Principal, id: str) -> TokenRow:
-        """End a token at once.
+    async def revoke_token(self, caller: Principal, id: str) -> Credential:
+        """End a token of any kind at once.
 
         Raises:
             NotFound: no such token, or none the caller may see.
             Rejected: it is the owner's.
         """
-        if all(row.id != id for row, _ in self.list_tokens(caller)):
-            raise NotFound(f"there is no token {id}", hint="appliance token list shows them", token=id)
+        found = next((row for row, _ in self.list_tokens(caller) if row.id == id), None)
+        if found is None:
+            raise store.no_such_token(id)
+        if found.kind != "token":
+            await self.keep(drop=[found])
+            return found
         now = self._world.wall_us()
-        return await self._change(lambda engine: store.revoke_token(engine, id, now_us=now), self._adopt)
+        row = await self._changes.make(
+            lambda engine: store.revoke_token(engine, id, now_us=now), lambda row: self.book.adopt(of_token(row))
+        )
+        return of_token(row)
+
+    async def keep(
+        self,
+        *rows: Credential,
+        drop: Sequence[Credential] = (),
+        besides: Sequence[StateChange] = (),
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Store credentials that are no namespace tokens, end others, and make other changes of state: all or nothing.
+
+        Args:
+            then: called once it is on disk, in the same step as our picture changes.
+        """
+        changes = [*map(keep, rows), *map(forget, drop), *besides]
+
+        def adopt(_: int) -> None:
+            self.book.forget(*drop)
+            self.book.adopt(*rows)
+            then()
+
+        await self._changes.make(lambda engine: engine.change_state(changes), adopt)
 
     # The first visit
 
@@ -268,7 +286,7 @@ class Identity:
         code = self._visits.issue(self._world.secret(CODE_BYTES), self._world.now())
         return f"{base_url}/welcome#code={code}"
 
-    async def redeem(self, code: str, address: str) -> tuple[str, TokenRow]:
+    async def redeem(self, code: str, address: str) -> tuple[str, Credential]:
         """The admin's token that a one-time link promised: its text, shown this once, and what is stored of it.
 
         Args:
@@ -287,36 +305,50 @@ class Identity:
 
     # Inside
 
-    def _known(self, token: str) -> _Known | None:
-        digest = hash_token(token)
-        known = self._callers.get(digest[:KEY])
-        return known if known is not None and hmac.compare_digest(known.row.hash, digest) else None
-
-    def _lives(self, row: TokenRow) -> bool:
-        return row.revoked is None and (row.expires is None or self._world.wall_us() < row.expires)
+    def _caller(self, shown: Shown, address: str) -> Principal | None:
+        """Who shows this and counts. What nobody was given is a guess, and guesses are counted."""
+        now = self._world.wall_us()
+        if shown.way is Way.TICKET:
+            holder = self.tickets.spend(shown.text, self._world.now())
+            if holder is not None:
+                return None if self.verdict(holder) else holder
+        known = self.book.find(shown.text)
+        if known is not None:
+            if known.row.kind not in _TAKEN[shown.way] or self.book.fate(known.row.id, now):
+                return None
+            self._housekeeping.used(known.row, now)
+            return known.principal
+        if shown.way is Way.HEADER and shown.text.count(".") == 2:
+            found, honest = self._signed.principal(shown.text, self.book, now)
+            if found is not None or honest:
+                return found
+        if not self.relaxed:  # where no token is needed, guessing one wins nothing
+            self.attempts.failed(address, self._world.now())
+        return None
 
     def _owner(self) -> Principal:
-        return self._rows[OWNER].principal
+        owner = self.book.get(OWNER)
+        assert owner is not None, "the service runs"
+        return owner.principal
 
     def _anyone(self, request: Request) -> Principal:
         """Test mode: what a token claims is believed, and nothing is needed."""
-        token = presented.claimed_token(request)
-        if not token:
-            return self._owner()
-        known = self._known(token)
-        if known is not None:
-            if not self._lives(known.row):
-                raise presented.refusal(token)
-            return unbound(known.principal)
-        claimed = presented.claimed_namespace(token)
-        found = self._spaces.get(claimed)
+        token = presented.claimed_token(request) or presented.bearer(request)
+        found = self._caller(Shown(Way.HEADER, token), request.peer) if token else None
         if found is not None:
-            return whole(found)
-        if claimed in self._deleted:
+            return unbound(found)
+        claimed = presented.claimed_namespace(token)
+        if not claimed:
+            return self._owner()
+        if self.book.find(token) is not None or claimed in self._deleted:
             raise presented.refusal(token)
+        space = self.book.spaces.get(claimed)
+        if space is not None:
+            return whole(space)
         raise presented.UnseenNamespace(claimed, token)
 
-    async def _anyone_at_all(self, request: Request) -> Principal:
+    async def anyone(self, request: Request) -> Principal:
+        """Test mode: as `message_store`, and namespaces are made on first use."""
         try:
             return self._anyone(request)
         except presented.UnseenNamespace as unseen:
@@ -333,66 +365,23 @@ class Identity:
                 engine, self._file, given=self.owner_token, secret=self._world.secret, now_us=now
             )
         )
-        spaces, rows = await self._log.reading(lambda reader: (reader.namespaces(), reader.tokens()))
-        self._spaces = {space.id: space for space in spaces}
-        self._ids = {space.key: space.id for space in spaces}
-        for row in rows:
-            self._adopt(row)
-
-    async def _change(self, work: Callable[[Engine], T], adopt: Callable[[T], None]) -> T:
-        """Change the store, then our picture of it. Goes on to its end even if the caller leaves."""
-        done: list[T] = []
-        refused: list[ApplianceError] = []
-        over = trio.Event()
-
-        async def carry_out() -> None:
-            try:
-                async with self._changing:
-                    result = await self._log.control(work)
-                    adopt(result)
-                done.append(result)
-            except ApplianceError as error:
-                refused.append(error)
-            finally:
-                over.set()
-
-        assert self._nursery is not None, "the service runs"
-        self._nursery.start_soon(carry_out)
-        await over.wait()
-        if refused:
-            raise refused[0]
-        if not done:
-            raise Unavailable("the appliance is stopping", hint="try again in a few seconds")
-        return done[0]
+        await self._log.reading(lambda reader: store.load(reader, self.book))
 
     def _adopt_namespace(self, made: tuple[Namespace, TokenRow]) -> None:
         space, row = made
-        self._spaces[space.id] = space
-        self._ids[space.key] = space.id
+        self.book.open([space])
         self._deleted.discard(space.id)
-        self._adopt(row)
-
-    def _adopt(self, row: TokenRow) -> None:
-        space = self._spaces[self._ids[row.namespace]]
-        before = self._rows.get(row.id)
-        if before is not None:
-            self._callers.pop(before.row.hash[:KEY], None)
-        principal = Principal(
-            space,
-            frozenset(row.scopes),
-            subject=row.name or row.id,
-            token_id=row.id,
-            operator=space.id == DEFAULT and ADMIN in row.scopes,
-            memories=frozenset(row.memories),
-        )
-        known = _Known(row, principal)
-        self._rows[row.id] = self._callers[row.hash[:KEY]] = known
+        self.book.adopt(of_token(row))
 
     def _drop(self, space: Namespace) -> None:
         self._log.forget(space.key)
-        self._spaces.pop(space.id, None)
-        self._ids.pop(space.key, None)
+        self.book.close(space)
         self._deleted.add(space.id)
-        for known in [known for known in self._rows.values() if known.row.namespace == space.key]:
-            del self._rows[known.row.id]
-            self._callers.pop(known.row.hash[:KEY], None)
+
+
+_TAKEN = {  # what may come in which way
+    Way.HEADER: BEARERS,
+    Way.QUERY: frozenset({"token"}),
+    Way.TICKET: frozenset[str](),
+    Way.STREAM: frozenset({"stream"}),
+}

@@ -9,41 +9,44 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
+from appliance.auth.book import DEFAULT, Book
+from appliance.auth.credentials import OWNER_OF_STATE, Credential, Secret, forget, from_state, of_token
+from appliance.auth.oauth.clients import OAuthClient
 from appliance.auth.tokens import SECRET_BYTES, MalformedToken, hash_token, make_token, parse_token
 from appliance.clock import MICROSECONDS, stamp
 from appliance.errors import ConfigError, NotFound, Rejected
 from appliance.model.event import Namespace
 from appliance.model.principal import ADMIN, SCOPES
-from appliance.storage.ports import Engine, TokenRow
+from appliance.storage.ports import Engine, Reader, StateRow, TokenRow
 
 __all__ = [
     "DEFAULT",
     "OWNER",
     "OwnerFile",
-    "Secret",
     "TokenWish",
     "check_namespace_id",
     "check_owner_token",
     "create_namespace",
     "create_token",
-    "describe",
+    "end_token",
     "first_visit",
     "list_tokens",
+    "load",
+    "no_such_token",
     "revoke_token",
     "settle_owner",
 ]
 
-DEFAULT = "default"  # the namespace of whoever runs the appliance
 OWNER = "owner"  # id of its token
 LONGEST_ID = 255  # bytes of a namespace id
 LONGEST_NAME = 200  # characters of a token's name or of a memory
 VISIT = 30 * 24 * 3600 * MICROSECONDS  # how long the token of a first visit works
-
-Secret = Callable[[int], bytes]  # so many unpredictable bytes
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # and halves of characters, which are no UTF-8
 _BLANK = re.compile(r"\s")
@@ -123,16 +126,49 @@ def create_token(engine: Engine, wish: TokenWish, *, id: str, secret: Secret, no
     return text, row
 
 
-def list_tokens(engine: Engine) -> list[tuple[TokenRow, Namespace]]:
-    """Every token, oldest first, with the namespace it belongs to."""
+def load(reader: Reader, book: Book) -> None:
+    """Everything that is stored, into an empty book."""
+    spaces = reader.namespaces()
+    book.open(spaces)
+    book.adopt(*[of_token(row) for row in reader.tokens()])
+    for space in spaces:
+        for row in _states(reader, space.key):
+            kind, _, name = row.key.partition("/")
+            if kind == "credential":
+                book.adopt(from_state(row))
+            elif kind == "client":
+                book.clients[name] = msgspec.json.decode(row.value, type=OAuthClient)
+            else:
+                book.ended[name] = (msgspec.json.decode(row.value, type=int), space.key)
+
+
+def list_tokens(engine: Engine) -> list[tuple[Credential, Namespace]]:
+    """Every token of every kind, oldest first, with the namespace it belongs to."""
+    book = Book()
     with contextlib.closing(engine.reader()) as reader:
-        spaces = {space.key: space for space in reader.namespaces()}
-        rows = sorted(reader.tokens(), key=lambda row: (row.created, row.id))
-        return [(row, spaces[row.namespace]) for row in rows if row.namespace in spaces]
+        load(reader, book)
+    pairs = [(known.row, known.principal.namespace) for known in book]
+    return sorted(pairs, key=lambda pair: (pair[0].created, pair[0].id))
+
+
+def end_token(engine: Engine, id: str, *, now_us: int) -> None:
+    """End a token of any kind, where no server runs.
+
+    Raises:
+        NotFound: no such token.
+        Rejected: it is the owner's.
+    """
+    found = next((row for row, _ in list_tokens(engine) if row.id == id), None)
+    if found is None:
+        raise no_such_token(id)
+    if found.kind == "token":
+        revoke_token(engine, id, now_us=now_us)
+    else:
+        engine.change_state([forget(found)])
 
 
 def revoke_token(engine: Engine, id: str, *, now_us: int) -> TokenRow:
-    """End a token at once. Revoking it again changes nothing.
+    """End a namespace token at once. Revoking it again changes nothing.
 
     Raises:
         NotFound: no such token.
@@ -142,27 +178,25 @@ def revoke_token(engine: Engine, id: str, *, now_us: int) -> TokenRow:
         raise Rejected(
             "the owner's token cannot be revoked", hint="replace it: delete run/owner.token in the data folder, restart"
         )
-    row = next((row for row, _ in list_tokens(engine) if row.id == id), None)
+    with contextlib.closing(engine.reader()) as reader:
+        row = next((row for row in reader.tokens() if row.id == id), None)
     if row is None:
-        raise NotFound(f"there is no token {id}", hint="appliance token list shows them", token=id)
+        raise no_such_token(id)
     if row.revoked is None:
         row = replace(row, revoked=now_us)
         engine.put_token(row)
     return row
 
 
-def describe(row: TokenRow, namespace: Namespace) -> dict[str, object]:
-    """A token as people and programs are shown it; its text is nowhere."""
-    return {
-        "id": row.id,
-        "name": row.name,
-        "namespace": namespace.id,
-        "scopes": list(row.scopes),
-        "memories": list(row.memories),
-        "created": stamp(row.created),
-        "expires": None if row.expires is None else stamp(row.expires),
-        "revoked": None if row.revoked is None else stamp(row.revoked),
-    }
+def no_such_token(id: str) -> NotFound:
+    return NotFound(f"there is no token {id}", hint="appliance token list shows them", token=id)
+
+
+def _states(reader: Reader, namespace: int) -> Iterator[StateRow]:
+    after = ""
+    while rows := reader.states(namespace, OWNER_OF_STATE, after=after, limit=1000):
+        yield from rows
+        after = rows[-1].key
 
 
 class OwnerFile:

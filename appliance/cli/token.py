@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import click
 
 from appliance.auth import store
+from appliance.auth.credentials import describe
 from appliance.auth.store import TokenWish
 from appliance.cli.base import Noun
 from appliance.cli.desk import Desk, with_desk
@@ -26,7 +27,7 @@ from appliance.world import RealWorld
 
 __all__ = ["commands"]
 
-FIELDS = "id, name, namespace, scopes, memories, created, expires, revoked"
+FIELDS = "id, kind, name, namespace, scopes, memories, created, expires, revoked"
 PATH = "/api/v1/tokens"
 
 
@@ -69,8 +70,10 @@ def list_(desk: Desk) -> None:
     """List tokens without their texts."""
     with _book(desk) as book:
         rows = book.list()
-    cells = [(row["id"], row["namespace"], ",".join(row["scopes"]), row["name"], _state(row)) for row in rows]
-    desk.show({"tokens": rows}, table(cells, ("id", "namespace", "scopes", "name", "state"), desk.paint))
+    cells = [
+        (row["id"], row["kind"], row["namespace"], ",".join(row["scopes"]), row["name"], _state(row)) for row in rows
+    ]
+    desk.show({"tokens": rows}, table(cells, ("id", "kind", "namespace", "scopes", "name", "state"), desk.paint))
 
 
 @token.command("revoke", fields="id, revoked")
@@ -139,14 +142,14 @@ class _Folder:
         text, row = store.create_token(
             self.engine, wish, id=self.world.new_id(), secret=self.world.secret, now_us=self.world.wall_us()
         )
-        home = next(space for known, space in store.list_tokens(self.engine) if known.id == row.id)
-        return {"token": text} | store.describe(row, home)
+        made, home = next(pair for pair in store.list_tokens(self.engine) if pair[0].id == row.id)
+        return {"token": text} | describe(made, home)
 
     def list(self) -> list[dict[str, Any]]:
-        return [store.describe(row, space) for row, space in store.list_tokens(self.engine)]
+        return [describe(row, space) for row, space in store.list_tokens(self.engine)]
 
     def revoke(self, id: str) -> None:
-        store.revoke_token(self.engine, id, now_us=self.world.wall_us())
+        store.end_token(self.engine, id, now_us=self.world.wall_us())
 
 
 def _expiry(text: str | None) -> str | None:

@@ -23,6 +23,7 @@ class Principal:
     token_id: str = ""
     operator: bool = False  # may act on other namespaces: an admin of namespace `default`
     memories: frozenset[str] = field(default_factory=frozenset)  # empty: all
+    expires: int | None = None  # microseconds since 1970, of a signed token, which is kept nowhere
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes or ADMIN in self.scopes

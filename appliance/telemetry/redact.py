@@ -11,9 +11,11 @@ __all__ = ["redact"]
 HIDDEN = "(hidden)"
 
 _FIELDS = frozenset({"authorization", "cookie", "password", "secret", "token"})
-# A namespace token, a bearer header, a JSON web token; and every query, since dialects put tokens there.
+# A namespace token, an API key or OAuth token, a bearer header, a signed token; and every query, since dialects put
+# tokens there.
 _SHAPES = re.compile(
-    r"ns_[\w-]+_[0-9a-fA-F]{64}|(?i:bearer) [\w.~+/=-]{8,}|eyJ[\w-]{5,}\.[\w-]+\.[\w-]*|(?<=\?)\w+=[^\s\"']+"
+    r"ns_[\w-]+_[0-9a-fA-F]{64}|mm_[a-z]+_[A-Za-z0-9]{20,}|(?i:bearer) [\w.~+/=-]{8,}"
+    r"|eyJ[\w-]{5,}\.[\w-]+\.[\w-]*|(?<=\?)\w+=[^\s\"']+"
 )
 
 

@@ -42,6 +42,9 @@ CLIENT_SERVES = words("cli testing")
 DOING_ROOMS = words("app ground doors supervise storage web plugins discovery testing client cli config world __main__")
 DOING_FILES = words("service.py store.py courier.py flusher.py")
 DOING_BESIDES = {
+    "appliance/auth/changes.py": "carries a change out although its caller leaves",
+    "appliance/auth/housekeeping.py": "makes its round once a minute",
+    "appliance/auth/signed.py": "looks at the files of keys again",
     "appliance/model/ports.py": "the signature of a service names trio's task status",
     "appliance/bus/catchup.py": "waits for the log and the socket of one member",
     "appliance/log/writer.py": "the one writing thread",

@@ -1,0 +1,1 @@
+"""Signed tokens (JSON Web Tokens) of issuers whose keys are in the configuration."""
