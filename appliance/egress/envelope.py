@@ -1,0 +1,116 @@
+"""How events look to clients of the eventing streams, as one line of JSON. Pure.
+
+Bare, on the WebSocket: the members of the event's data, with our own beside them.
+
+    {"type":"NoteUpdated","note_id":"n1","tags":[],"timestamp":"2026-01-02T03:04:05.678901Z","seq":7,"event_id":"…"}
+
+The envelope, on server-sent events and webhooks: what the event is, who caused it, what it is about, and its data
+whole under `payload`. In the pascal dialect the members of the data stand at the top as well, for clients that expect
+them there.
+
+Names of ours are always ours: a member of the data with such a name is left out where it would stand beside ours, and
+is found under `payload`. The text of the data goes over as it is stored: numbers keep all their digits.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from appliance.clock import stamp
+from appliance.model.catalog import View
+from appliance.model.event import Event
+
+__all__ = ["bare", "envelope"]
+
+BARE = frozenset({"type", "timestamp", "seq", "event_id", "ephemeral", "memory"})
+ENVELOPE = BARE | {
+    "event_type",
+    "occurred_at",
+    "tenant_id",
+    "actor",
+    "entity_type",
+    "entity_id",
+    "correlation_id",
+    "causation_id",
+    "payload_version",
+    "payload",
+}
+TAG = frozenset({"type"})
+
+
+def bare(event: Event, view: View) -> str:
+    """An event as its data, tagged and stamped."""
+    passing = ',"ephemeral":true' if event.ephemeral else ""
+    memory = f',"memory":{_quoted(view.memory)}' if view.memory else ""
+    return _line(
+        f'{{"type":{_quoted(view.type.name)}{_members(event, view, BARE)},"timestamp":"{stamp(event.time)}"'
+        f',"seq":{event.global_position},"event_id":{_quoted(event.id)}{passing}{memory}}}'
+    )
+
+
+def envelope(event: Event, view: View, names: str) -> str:
+    """An event with everything that is known of it.
+
+    Args:
+        names: "pascal": the members of its data stand at the top too; "dotted": only under `payload`.
+    """
+    time = stamp(event.time)
+    name = _quoted(view.type.name)
+    head = (
+        f'{{"event_id":{_quoted(event.id)},"event_type":{_quoted(view.type.dotted)},"occurred_at":"{time}"'
+        f"{_labels(view)}"
+    )
+    top = f',"type":{name}{_members(event, view, ENVELOPE)}' if names == "pascal" else ""
+    passing = ',"ephemeral":true' if event.ephemeral else ""
+    return _line(
+        f'{head},"payload_version":{view.type.version},"payload":{{"type":{name}{_members(event, view, TAG)}}}'
+        f'{top},"timestamp":"{time}","seq":{event.global_position}{passing}}}'
+    )
+
+
+def _labels(view: View) -> str:
+    actor = view.actor or {"kind": "system"}
+    said = (
+        ("memory", view.memory),
+        ("actor", actor),
+        ("entity_type", view.entity),
+        ("entity_id", view.entity_id),
+        ("correlation_id", view.correlation),
+        ("causation_id", view.causation),
+    )
+    return "".join(f',"{name}":{_quoted(value)}' for name, value in said if value)
+
+
+def _members(event: Event, view: View, ours: frozenset[str]) -> str:
+    """The members of the data but for those with names of ours, each behind a comma."""
+    fields = view.fields
+    if not fields:
+        return ""
+    if fields.keys().isdisjoint(ours) and event.data.startswith("{") and event.data.endswith("}"):
+        text = f",{event.data[1:-1]}"
+    else:
+        text = "".join(f",{_quoted(name)}:{_raw(raw)}" for name, raw in fields.items() if name not in ours)
+    for name, other in view.type.aliases:
+        if name in fields and other not in fields:
+            text += f",{_quoted(other)}:{_raw(fields[name])}"
+    return text
+
+
+def _quoted(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _raw(part: msgspec.Raw) -> str:
+    return bytes(part).decode()
+
+
+def _line(text: str) -> str:
+    """JSON that no reader takes for more than one line.
+
+    A line end can only stand between two tokens; the two that JavaScript once knew only inside a text.
+    """
+    if "\n" in text or "\r" in text:
+        text = text.replace("\n", " ").replace("\r", " ")
+    if "\u2028" in text or "\u2029" in text:
+        text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return text
