@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,6 @@ import trio
 import trio.testing
 
 from appliance.bus import Bus
-from appliance.egress.memo import Plain
 from appliance.log import Log
 from appliance.model.event import Draft, Event, Group, Query
 from appliance.model.names import member_of
@@ -20,77 +19,7 @@ from appliance.model.topic import Topic
 from appliance.storage.memory import MemoryEngine
 from appliance.storage.ports import TokenRow
 from appliance.world import RealWorld
-
-
-class Numbers(Plain):
-    """A dialect that shows global positions, and in words what else it is told."""
-
-    def __init__(self, window: float = 0.0) -> None:
-        self.window = window
-        self.encoded = 0
-
-    def encode(self, event: Event) -> bytes:
-        self.encoded += 1
-        return b"%d " % event.global_position
-
-    def join(self, parts: Sequence[bytes]) -> bytes:
-        return b"".join(parts)
-
-
-class Peer:
-    """An outlet with a gate: while it is shut the peer reads nothing."""
-
-    def __init__(self) -> None:
-        self.got = b""
-        self.open = trio.Event()
-        self.open.set()
-        self.alive = True
-        self.code: int | None = None
-        self._more = trio.Event()
-
-    def _take(self, data: bytes) -> None:
-        self.got += data
-        self._more.set()
-        self._more = trio.Event()
-
-    async def has(self, count: int) -> None:
-        """Wait for so many numbers: reads of the log run in threads, which no idle loop waits for."""
-        with trio.fail_after(5):
-            while len(self.numbers) < count:
-                await self._more.wait()
-
-    def shut(self) -> None:
-        self.open = trio.Event()
-
-    def offer(self, data: bytes) -> bool:
-        if not self.alive:
-            raise trio.BrokenResourceError
-        if not self.open.is_set():
-            return False
-        self._take(data)
-        return True
-
-    async def send_all(self, data: bytes) -> None:
-        await self.open.wait()
-        await trio.lowlevel.checkpoint()
-        if not self.alive:
-            raise trio.BrokenResourceError
-        self._take(data)
-
-    async def drained(self) -> None:
-        await self.open.wait()
-
-    def kill(self) -> None:
-        self.alive = False
-        self.open.set()
-
-    def end(self, code: int, reason: str = "") -> None:
-        self.code = code
-        self.kill()
-
-    @property
-    def numbers(self) -> list[int]:
-        return [int(word) for word in self.got.split() if word.isdigit()]
+from tests.rooms.bus.doubles import Numbers, Peer
 
 
 @dataclass

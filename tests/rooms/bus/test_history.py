@@ -1,0 +1,126 @@
+"""What was stored before: filtered as the live part is, and honest about what is gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+import trio
+import trio.testing
+
+from appliance.model.event import Event
+from appliance.model.topic import Topic
+from tests.rooms.bus.doubles import Numbers, Peer, a_bus
+
+
+@dataclass(frozen=True)
+class OfType:
+    """A filter."""
+
+    type: str
+
+    def passes(self, event: Event) -> bool:
+        return event.type == self.type
+
+
+async def test_filter_holds_for_history_and_live_alike():
+    async with a_bus() as book:
+        for number in range(6):
+            book.write("a-1", type="Even" if number % 2 else "Odd")
+        peer = Peer()
+
+        await book.bus.follow(Topic(1, filter=OfType("Even")), Numbers(), peer, 1)
+        for number in range(4):
+            book.write("a-1", type="Even" if number % 2 else "Odd")
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert peer.words == "2 4 6 8 10"
+
+
+async def test_equal_filters_share_one_audience_and_one_encoding():
+    async with a_bus() as book:
+        dialect, peers = Numbers(), [Peer() for _ in range(10)]
+        for peer in peers:
+            await book.bus.follow(Topic(1, filter=OfType("Even")), dialect, peer, None)
+
+        book.write("a-1", type="Even")
+        book.write("a-1", type="Odd")
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert (book.bus.audiences, dialect.encoded, {peer.words for peer in peers}) == (1, 1, {"1"})
+
+
+async def test_long_stretch_without_a_match_leaves_room_for_others():
+    async with a_bus() as book:
+        book.write("a-1", 5000, type="Dull")
+        book.write("a-1", type="Rare")
+        seeker, ticks = Peer(), 0
+
+        async def count() -> None:
+            nonlocal ticks
+            while not seeker.words:
+                ticks += 1
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(count)
+            await book.bus.follow(Topic(1, filter=OfType("Rare")), Numbers(), seeker, 1)
+
+        assert (seeker.words, len(book.reads)) == ("5001", 11)
+        assert ticks >= 10
+
+
+@pytest.mark.parametrize(
+    ("topic", "since", "oldest", "words"),
+    [
+        (Topic(1), 2, 4, "hello gap:2-4 2 3 4 5 6"),
+        (Topic(1), 0, 4, "hello gap:1-4 1 2 3 4 5 6"),
+        (Topic(1), 0, 1, "hello 1 2 3 4 5 6"),
+        (Topic(1), 4, 4, "hello 4 5 6"),
+        (Topic(1, stream="a-1"), 0, 2, "hello gap:0-2 1 2 3 4 5 6"),
+        (Topic(1, stream="a-1"), 0, 0, "hello 1 2 3 4 5 6"),
+        (Topic(1), None, 4, "hello"),
+    ],
+)
+async def test_newcomer_hears_what_retention_has_taken_before_its_history(topic, since, oldest, words):
+    async with a_bus() as book:
+        book.write("a-1", 6)
+        book.oldest = oldest
+        peer = Peer()
+
+        await book.bus.follow(topic, Numbers(), peer, since, greeting=b"hello ")
+
+        assert peer.words == words
+
+
+async def test_greeting_may_name_the_position_behind_which_nothing_is_missed():
+    async with a_bus() as book:
+        book.write("a-1", 3)
+        peer = Peer()
+
+        follow = partial(book.bus.follow, greeting=lambda newest: b"from:%d " % newest)
+        await follow(Topic(1), Numbers(), peer, None)
+        book.write("a-1")
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert peer.words == "from:3 4"
+
+
+async def test_pages_are_smaller_while_many_read():
+    """Memory: a storm of returning readers holds no more events at once than a few do."""
+    async with a_bus() as book:
+        book.write("a-1", 600)
+        peers = [Peer() for _ in range(1000)]
+        for peer in peers:
+            peer.shut()
+
+        async with trio.open_nursery() as nursery:
+            for peer in peers:
+                nursery.start_soon(book.bus.follow, Topic(1), Numbers(), peer, 1)
+            await trio.testing.wait_all_tasks_blocked()
+            for peer in peers:
+                peer.open.set()
+
+        assert {tuple(peer.numbers) for peer in peers} == {tuple(range(1, 601))}
+        assert book.reads[999].limit == 100
