@@ -107,6 +107,7 @@ class Tally:
     busy: float  # share of the generator's core; near 1 the generator was the limit
     open_s: float  # until all had joined
     kib: float  # memory of the server per connection
+    before_mib: float  # memory of the server before anybody came
     most_mib: float  # memory of the server at its height, while counting
     codes: dict[int, int]  # close codes that came, and how often
     drops: int
@@ -181,6 +182,7 @@ def tally(said: str, crowd: Crowd) -> Tally:
         p99_ms=latency["p99_us"] / 1000,
         cpu_us=seen["cpu_s"] * 1e6 / max(1, seen["counted"]),
         kib=kib,
+        before_mib=seen["kib_before"] / 1024,
         most_mib=seen["kib_most"] / 1024,
         codes={int(code): count for code, count in seen["codes"].items()},
         cut_by_server=seen["lost"],

@@ -136,7 +136,7 @@ static void say(struct client *c, const char *text, size_t size) {
 }
 
 static void start(struct client *c) {
-    int error = link_open(&c->link, (int)option.port, c - clients);
+    int error = link_open(&c->link, (int)option.port, c - clients, c->stalled);
     c->state = CONNECTING;
     c->chunk = 0;
     c->at = SIZE;
@@ -420,7 +420,7 @@ static void open_publisher(void) {
     char text[LONGEST];
     size_t used = 0;
     if (*option.publish == 'n') return;
-    if (link_open(&publisher.link, (int)option.port, 0)) die("the publisher cannot connect: %s", strerror(errno));
+    if (link_open(&publisher.link, (int)option.port, 0, 0)) die("the publisher cannot connect: %s", strerror(errno));
     wait_for(&publisher.link, EPOLLOUT);
     for (int ready; !(ready = link_shake(&publisher.link));) wait_for(&publisher.link, EPOLLIN);
     if (over_ws) {
@@ -494,12 +494,11 @@ static void connect_due(uint64_t at) {
 
 static void drop_some(uint64_t at, uint64_t since) {
     uint64_t wanted = (uint64_t)((double)(at - since) / 1e9 * option.drop * (double)option.clients);
-    while (drops < wanted) {
+    for (long tries = 0; drops < wanted && tries < option.clients; tries++) {
         struct client *c = &clients[draw((uint64_t)option.clients)];
-        if (c->state == OPEN && !c->stalled) {
-            leave(c, (int)draw(2));
-            come_back(c, at + draw((uint64_t)(option.spread * 1e9) + 1));
-        }
+        if (c->state != OPEN || c->stalled) continue;
+        leave(c, (int)draw(2));
+        come_back(c, at + draw((uint64_t)(option.spread * 1e9) + 1));
         drops++;
     }
 }
@@ -605,7 +604,7 @@ int main(int argc, char **argv) {
     settle(option.settle);
     double after = server_kib(), busy = -own_cpu(), whole = run(&cpu, &most);
     busy += own_cpu();
-    if (option.stalled) look_at_stalled();
+    if (option.hold > 0) look_at_stalled();
     printf("{\"codes\":{");
     int any = 0;
     for (int i = 0; i < CODES; i++) if (closes[i]) printf("%s\"%d\":%lu", any++ ? "," : "", i, closes[i]);

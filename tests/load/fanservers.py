@@ -19,7 +19,7 @@ from tests.load.machine import PATIENCE, Started, children, free_port, start, wa
 __all__ = ["appliance", "bun", "encrypted", "nchan", "redis", "trio", "websockets", "ws"]
 
 ANCHORS = Path(__file__).with_name("anchors")
-CONNECTIONS = 20_000
+CONNECTIONS = 15_000
 _NGINX = """
 daemon off;
 worker_processes 1;
@@ -49,10 +49,10 @@ http {{
 
 
 @contextlib.contextmanager
-def appliance(folder: Path, **settings: str) -> Iterator[Started]:
+def appliance(folder: Path, *, arguments: Sequence[str] = (), **settings: str) -> Iterator[Started]:
     """The product with room for the crowd; everything else as it comes, but for `settings` of its environment."""
     room = {"APPLIANCE_CLIENTS__LIMIT": str(CONNECTIONS), "APPLIANCE_CLIENTS__PER_SUBJECT": str(CONNECTIONS)}
-    with servers.appliance(folder / "crowded", environment={**room, **settings}) as server:
+    with servers.appliance(folder / "crowded", arguments=arguments, environment={**room, **settings}) as server:
         yield server
 
 

@@ -32,15 +32,19 @@ static void use_tls(void) {
 #endif
 }
 
-static int link_open(struct link *l, int port, long number) {  /* 0: under way or done; else an errno */
+static int link_open(struct link *l, int port, long number, int narrow) {  /* 0: under way or done; else an errno */
     struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)}, from = {.sin_family = AF_INET};
     where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)(number / PER_ADDRESS));
     *l = (struct link){.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)};
     if (l->fd < 0) die("no descriptor left: %s", strerror(errno));
-    int on = 1;
+    int on = 1, least = 4096, segment = 1460;
     setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(l->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (narrow) {  /* as a peer on a network would be; loopback's huge segments make the kernel keep megabytes for each */
+        setsockopt(l->fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof least);
+        setsockopt(l->fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
+    }
     if (number >= PER_ADDRESS && bind(l->fd, (struct sockaddr *)&from, sizeof from)) return errno;
     if (connect(l->fd, (struct sockaddr *)&where, sizeof where) && errno != EINPROGRESS) return errno;
     return 0;

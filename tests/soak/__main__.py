@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.load.data import fill
-from tests.soak import damage, hostile, kills, syncproof
+from tests.soak import chaos, damage, hostile, kills, storm, syncproof
 from tests.soak.victim import ROOT, Victim
 
 MILLION = 1_000_000
@@ -61,11 +61,46 @@ def prove_simulation(folder: Path, seed: int) -> list[str]:
     return ["a universe failed"] if subprocess.run(command, cwd=ROOT, check=False).returncode else []
 
 
+def prove_drops(folder: Path, seed: int) -> list[str]:
+    """1,000 readers, a fifth of them cut off every second for a minute, 1,000 events per second."""
+    findings = chaos.dropping(folder, clients=1000, rate=1000, share=0.2, seconds=60, seed=seed)
+    print(findings)
+    return findings.complaints
+
+
+def prove_stall(folder: Path, seed: int) -> list[str]:
+    """One reader of 1,000 stops reading: p99 of the others within a tenth, in fifteen pairs of runs."""
+    findings = chaos.one_stalled(folder, clients=1000, rate=200, seconds=2, rounds=15, seed=seed)
+    print(findings)
+    slower = [f"the others' p99 is {findings.ratio:.2f} times as long"] if findings.ratio > 1.1 else []
+    return findings.complaints + slower
+
+
+def prove_deaf(folder: Path, seed: int) -> list[str]:
+    """5,000 sockets that never read: memory in its budget, each cut off for it."""
+    findings = chaos.never_reading(
+        folder, stalled=5000, readers=20, rate=200, seconds=30, grace=5, budget_mib=64, seed=seed
+    )
+    print(findings)
+    return findings.complaints
+
+
+def prove_storm(folder: Path, seed: int) -> list[str]:
+    """5,000 readers come back within 5 s of a restart: all in after 30 s, without a gap."""
+    findings = storm.restarting(folder, clients=5000, events=3000, spread=5, most=30, seed=seed)
+    print(findings)
+    return findings.complaints
+
+
 PROOFS: dict[str, Callable[[Path, int], list[str]]] = {
     "kills": prove_kills,
     "syncs": prove_syncs,
     "hostile": prove_hostile,
     "damage": prove_damage,
+    "drops": prove_drops,
+    "stall": prove_stall,
+    "deaf": prove_deaf,
+    "storm": prove_storm,
     "simulation": prove_simulation,
 }
 
@@ -80,7 +115,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="appliance-soak-") as folder:
         for name in chosen.proofs or PROOFS:
             print(f"\n{name} (seed {seed}): {PROOFS[name].__doc__}", flush=True)
-            found = PROOFS[name](Path(folder), seed)
+            home = Path(folder) / name
+            home.mkdir()
+            found = PROOFS[name](home, seed)
             complaints += [f"{name}: {complaint}" for complaint in found]
     print("\n" + ("\n".join(complaints[:50]) or "all proofs hold"))
     return 1 if complaints else 0
