@@ -7,6 +7,7 @@ import socket
 from contextlib import ExitStack
 
 from appliance import __version__
+from appliance.auth.signed import SignedTokens
 from appliance.config.load import Loaded
 from appliance.config.schema import Settings
 from appliance.storage.ports import Engine
@@ -19,7 +20,7 @@ from appliance.web.listen import listen
 from appliance.web.reach import lan_addresses
 from appliance.web.tls import Tls
 
-__all__ = ["about", "certificate", "engine", "listeners"]
+__all__ = ["about", "certificate", "engine", "listeners", "signed_tokens"]
 
 
 def engine(loaded: Loaded, place: Place) -> Engine:
@@ -50,6 +51,27 @@ def certificate(settings: Settings, place: Place) -> Tls | None:
         names = [f"{settings.shown_name}.local", f"{host}.local", host, *lan_addresses()]
         return Tls.auto(place.data / "tls", names)
     return None
+
+
+def signed_tokens(settings: Settings) -> SignedTokens:
+    """Whose signed tokens are believed. Raises ConfigError: a key cannot be used."""
+    if not settings.auth.keys:
+        return SignedTokens()
+    from appliance.auth.jose.keys import KeySource  # takes a while to load
+
+    sources = [
+        KeySource(
+            name,
+            key.alg,
+            key.issuer or name,
+            key.audience,
+            key.secret.reveal() if key.secret else "",
+            key.public_key,
+            key.jwks,
+        )
+        for name, key in settings.auth.keys.items()
+    ]
+    return SignedTokens(sources, leeway=settings.auth.leeway, longest=settings.auth.longest)
 
 
 def about(loaded: Loaded, place: Place, engine: Engine) -> About:

@@ -20,6 +20,7 @@ __all__ = [
     "BEARERS",
     "OWNER_OF_STATE",
     "PREFIX",
+    "SHOWN",
     "Credential",
     "Kind",
     "Secret",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 
+from appliance.auth.bodies import SECRET, decoded
 from appliance.auth.codes import LIFETIME
 from appliance.auth.credentials import describe
 from appliance.auth.rights import require_admin
@@ -19,10 +20,7 @@ from appliance.model.principal import ADMIN, Principal
 
 __all__ = ["Code", "NewToken", "token_routes", "welcome_routes"]
 
-T = TypeVar("T")
-
 CODE_BODY = 1024  # bytes
-_SECRET = (("cache-control", "no-store"),)
 
 
 class NewToken(msgspec.Struct, forbid_unknown_fields=True):
@@ -62,10 +60,10 @@ def token_routes(identity: Identity) -> tuple[Route, ...]:
     async def create(request: Request) -> Response:
         who = caller(request)
         who.require(ADMIN)
-        wanted = _decoded(request.body, NewToken, like='{"scopes": ["read"], "name": "Anna\'s phone"}')
+        wanted = decoded(request.body, NewToken, like='{"scopes": ["read"], "name": "Anna\'s phone"}')
         wish = wanted.wish(who.namespace.id)
         text, row = await identity.create_token(who, wish)
-        return json_response({"token": text} | describe(row, identity.namespace(wish.namespace)), 201, _SECRET)
+        return json_response({"token": text} | describe(row, identity.namespace(wish.namespace)), 201, SECRET)
 
     async def revoke(request: Request) -> Response:
         row = await identity.revoke_token(caller(request), request.params["token_id"])
@@ -89,15 +87,15 @@ def welcome_routes(identity: Identity, base_url: Callable[[], str]) -> tuple[Rou
     """
 
     async def exchange(request: Request) -> Response:
-        code = _decoded(request.body, Code, like='{"code": "…"}').code
+        code = decoded(request.body, Code, like='{"code": "…"}').code
         text, row = await identity.redeem(code, request.peer)
-        return json_response({"token": text} | describe(row, identity.namespace(DEFAULT)), 201, _SECRET)
+        return json_response({"token": text} | describe(row, identity.namespace(DEFAULT)), 201, SECRET)
 
     def make(request: Request) -> Response:
         require_admin(request.principal or identity.authenticate(request), first_visit(0))
         base = base_url()
         link = identity.one_time_link(base)
-        return json_response({"link": link, "path": link.removeprefix(base), "valid_s": int(LIFETIME)}, 201, _SECRET)
+        return json_response({"link": link, "path": link.removeprefix(base), "valid_s": int(LIFETIME)}, 201, SECRET)
 
     path, tags = "/api/v1/welcome", ("access",)
     return (
@@ -114,10 +112,3 @@ def welcome_routes(identity: Identity, base_url: Callable[[], str]) -> tuple[Rou
             "POST", path + "/links", make, "Make a one-time link; whoever opens it is an admin", scope=ADMIN, tags=tags
         ),
     )
-
-
-def _decoded(body: bytes, type: type[T], *, like: str) -> T:
-    try:
-        return msgspec.json.decode(body, type=type)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Rejected(str(error), hint=f"a body is like {like}") from error

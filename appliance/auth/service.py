@@ -72,8 +72,8 @@ class Identity:
             store.check_owner_token(token)
         self.owner_token = token  # once `run` has started: the working token of namespace `default`
         self.relaxed = relaxed
-        self._signed = signed or SignedTokens()
-        self.book = Book(self._signed.stands)
+        self.signed = signed or SignedTokens()
+        self.book = Book(self.signed.stands)
         self.attempts = Attempts()
         self.tickets = Tickets()
         self._log = log
@@ -90,7 +90,7 @@ class Identity:
             await self._load()
             task_status.started()
             nursery.start_soon(self._housekeeping.run)
-            nursery.start_soon(self._signed.follow)
+            nursery.start_soon(self.signed.follow)
             await trio.sleep_forever()
 
     async def drain(self) -> None:
@@ -99,7 +99,7 @@ class Identity:
 
     def reload(self) -> None:
         """Read the keys of signed tokens again. Raises ConfigError: those of before stay."""
-        self._signed.renew()
+        self.signed.renew()
 
     # Asking who it is
 
@@ -319,7 +319,7 @@ class Identity:
             self._housekeeping.used(known.row, now)
             return known.principal
         if shown.way is Way.HEADER and shown.text.count(".") == 2:
-            found, honest = self._signed.principal(shown.text, self.book, now)
+            found, honest = self.signed.principal(shown.text, self.book, now)
             if found is not None or honest:
                 return found
         if not self.relaxed:  # where no token is needed, guessing one wins nothing

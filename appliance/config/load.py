@@ -44,6 +44,8 @@ FLAGS: Mapping[Keys, str] = {("telemetry", "level"): "--log-level", ("telemetry"
 # A table that may be written as one text means this key of it.
 SHORT: Mapping[Keys, Keys] = {("tls",): ("tls", "mode")}
 
+NAMED: frozenset[Keys] = frozenset({("log", "categories"), ("auth", "keys")})  # their tables have the user's own names
+
 
 class Layer(IntEnum):
     """Who wins: the higher one."""
@@ -298,14 +300,14 @@ def _key(path: Keys) -> Key | None:
     keys = all_keys()
     if path in keys:
         return keys[path]
-    if path[:2] == ("log", "categories") and len(path) == 4:
+    if path[:2] in NAMED and len(path) == 4:
         return keys.get((*path[:2], ANY, path[3]))
     return None
 
 
 def _inside(path: Keys) -> bool:
     """Whether `path` is a table of the schema."""
-    if path[:2] == ("log", "categories"):
+    if path[:2] in NAMED:
         return len(path) <= 3
     return any(known[: len(path)] == path for known in all_keys()) or (path[0] == "plugins" and len(path) <= 2)
 
@@ -313,7 +315,7 @@ def _inside(path: Keys) -> bool:
 def _siblings(path: Keys) -> set[str]:
     """What would have been known in this place."""
     above = path[:-1]
-    if above[:2] == ("log", "categories"):
+    if above[:2] in NAMED:
         above = (*above[:2], ANY)
     known = {key[len(above)] for key in all_keys() if key[: len(above)] == above and len(key) > len(above)}
     return known | ({"plugins"} if not above else set())

@@ -136,6 +136,27 @@ class Broadcast(msgspec.Struct, frozen=True):
     frames: Annotated[int, Doc("frames a client may send in a second; repeated excess is closed (1008)", least=1)] = 50
 
 
+class SigningKey(msgspec.Struct, frozen=True):
+    """One of: a secret, a public key, a file of keys."""
+
+    alg: Annotated[
+        Literal["HS256", "RS256", "ES256", "EdDSA"], Doc("the one algorithm its tokens may be signed with")
+    ] = "HS256"
+    secret: Annotated[Secret | None, Doc("of HS256, 32 bytes or more", Unit.SECRET)] = None
+    public_key: Annotated[Path | None, Doc("of the others, PEM", Unit.PATH)] = None
+    jwks: Annotated[Path | None, Doc("a JWK set; read again when it changes", Unit.PATH)] = None
+    issuer: Annotated[str, Doc("what the tokens say in iss; empty: the name of the key")] = ""
+    audience: Annotated[str, Doc("what the tokens say in aud")] = "appliance"
+
+
+class Auth(msgspec.Struct, frozen=True):
+    """Signed tokens (JWT) of other issuers that are taken here."""
+
+    leeway: Annotated[float, Doc("how far the clock of an issuer may be off", _DURATION, least=0, most=60)] = 30.0
+    longest: Annotated[float, Doc("the longest a signed token may live", _DURATION, least=60)] = 24 * HOURS
+    keys: dict[str, SigningKey] = {}
+
+
 class Tls(msgspec.Struct, frozen=True):
     """Encryption. `tls = "auto"` makes a local authority and a certificate; or name your own files."""
 
@@ -182,6 +203,7 @@ class Settings(msgspec.Struct, frozen=True):
     clients: Clients = Clients()
     events: Events = Events()
     broadcast: Broadcast = Broadcast()
+    auth: Auth = Auth()
     limits: Limits = Limits()
     backup: Backup = Backup()
     telemetry: Telemetry = Telemetry()

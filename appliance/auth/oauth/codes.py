@@ -37,7 +37,6 @@ class Agreement:
     namespace: int
     memories: tuple[str, ...]
     family: str  # of the tokens that come of it
-    by: str  # token id of the admin
 
 
 @dataclass
