@@ -170,6 +170,7 @@ class House:
             run_folder=place.run,
             token=settings.token.reveal() if settings.token else "",
             relaxed=loaded.throwaway,
+            signed=ground.signed_tokens(settings),
         )
         self.clients = Manager(
             world,
@@ -201,7 +202,7 @@ class House:
         self._reloader = Reloader(
             loaded,
             {"telemetry": self._retell, "log": self._rekeep, "backup": self._rebackup},
-            (self.tls.reload,) if self.tls else (),
+            (self.identity.reload, *((self.tls.reload,) if self.tls else ())),
         )
         watchdog = Watchdog(
             self._notifier,

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from appliance import __version__
+from appliance.auth.oauth.routes import oauth_routes
+from appliance.auth.passes import pass_routes
 from appliance.auth.routes import token_routes, welcome_routes
 from appliance.auth.service import Identity
 from appliance.bus import Bus
@@ -27,6 +29,7 @@ from appliance.model.http import Route, SocketRoute
 from appliance.storage.schedule import Backups, backup_routes
 from appliance.telemetry.gauges import readings
 from appliance.telemetry.status import Status
+from appliance.web.consent import consent_page
 from appliance.web.front import Front
 from appliance.web.landing import Landing
 from appliance.web.metrics import metrics_route
@@ -119,6 +122,9 @@ class Doors:
         rooms = self._rooms
         return [
             *token_routes(rooms.identity),
+            *pass_routes(rooms.identity, rooms.world),
+            *oauth_routes(rooms.identity, rooms.world),
+            consent_page(),
             *welcome_routes(rooms.identity, lambda: shareable(rooms.urls())),
             *backup_routes(rooms.backups),
             *(rooms.tls.routes() if rooms.tls else ()),
