@@ -59,7 +59,7 @@ class Door:
         who.require(WRITE)
         if key and not _KEY.fullmatch(key):
             raise Rejected(f"an idempotency key has 1 to {LONGEST_KEY} printable characters")
-        checked = tuple([self._checked(draft) for draft in drafts])
+        checked = tuple([self.checked(draft) for draft in drafts])
         return self._log.submit(Unit(who.namespace.key, checked, key, fingerprint))
 
     async def import_batch(self, who: Principal, records: Sequence[Imported], *, replacing: bool = False) -> None:
@@ -94,7 +94,12 @@ class Door:
             raise Rejected(f"no such position can be: {record.position}, {record.global_position}")
         return msgspec.structs.replace(record, id=_canonical(record.id))
 
-    def _checked(self, draft: Draft) -> Draft:
+    def checked(self, draft: Draft) -> Draft:
+        """The draft with its id in the canonical form, as `write` would write it.
+
+        Raises:
+            Rejected, TooLarge: it cannot be written.
+        """
         _check_name("stream", draft.stream)
         _check_name("type", draft.type)
         self._check_content(draft.data, draft.metadata)

@@ -83,6 +83,7 @@ class Catalog:
     def __init__(self, types: Iterable[EventType] = CORE) -> None:
         self._declared: dict[str, EventType] = {}
         self._dotted: dict[str, EventType] = {}
+        self._owners: dict[str, str] = {}
         self._derived: dict[str, EventType] = {}
         self._decoder: msgspec.json.Decoder[Any] | None = None
         self._last: tuple[Event, View] | None = None
@@ -94,20 +95,24 @@ class Catalog:
         """The declared ones, in the order of their declaration."""
         return tuple(self._declared.values())
 
-    def declare(self, type: EventType) -> None:
-        """Make a type known.
+    def declare(self, type: EventType, owner: str = "") -> None:
+        """Make a type known, or let its owner change it.
+
+        Args:
+            owner: a plugin's name; empty: the core.
 
         Raises:
-            Rejected: another type has its name, or its dotted name.
+            Rejected: another type has its name or its dotted name, or it is somebody else's.
         """
-        taken = self._declared.get(type.name) or self._dotted.get(type.dotted)
-        if taken == type:
-            return
-        if taken is not None:
-            raise Rejected(
-                f"event type {type.name} ({type.dotted}) is declared already, as {taken.name} ({taken.dotted})",
-                hint="give one of them another name",
-            )
+        for taken in (self._declared.get(type.name), self._dotted.get(type.dotted)):
+            if taken is not None and (taken.name != type.name or self._owners[taken.name] != owner):
+                raise Rejected(
+                    f"event type {type.name} ({type.dotted}) is declared already, as {taken.name} ({taken.dotted})",
+                    hint="give one of them another name",
+                )
+        if (before := self._declared.get(type.name)) is not None:
+            del self._dotted[before.dotted]
+        self._owners[type.name] = owner
         self._declared[type.name] = self._dotted[type.dotted] = type
         self._derived.clear()
         self._decoder = self._last = None
@@ -148,12 +153,25 @@ class Catalog:
         type = self._shaped(name)
         if name != type.name:
             data = msgspec.json.encode({**_fields(data), "type": type.name})
+        return self._conforming(type, data)
+
+    def check(self, type: EventType, data: str) -> None:
+        """Whether `data`, an object without `type`, has the shape of a type; any has, of a type without one.
+
+        Raises:
+            Rejected: it has not; the message names the place.
+        """
+        if type.shape is not None:
+            rest = data[1:]
+            self._conforming(type, f'{{"type":"{type.name}"{"" if rest == "}" else ","}{rest}')
+
+    def _conforming(self, type: EventType, data: str | bytes) -> Any:
         if self._decoder is None:
             shapes = tuple(known.shape for known in self._declared.values() if known.shape is not None)
             self._decoder = msgspec.json.Decoder(Union[shapes])  # noqa: UP007 - made at run time
         try:
             return self._decoder.decode(data)
-        except msgspec.ValidationError as error:
+        except msgspec.MsgspecError as error:
             raise Rejected(f"{type.name}: {error}", hint=_hint(type, data)) from error
 
     def _shaped(self, name: str) -> EventType:

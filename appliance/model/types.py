@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 
-__all__ = ["EventType", "Id", "Priority", "Shape", "derived"]
+__all__ = ["EventType", "Id", "Priority", "Shape", "derived", "tagged"]
 
 _HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -66,3 +67,25 @@ def derived(name: str) -> EventType:
     """The type of an event nobody declared: `OrderPlaced` is also `order.placed`."""
     dotted = name.lower() if "." in name else _HUMPS.sub(".", name).lower()
     return EventType(name, dotted, priority=Priority.CRITICAL, declared=False)
+
+
+def tagged(cls: type) -> type[msgspec.Struct] | None:
+    """The shape of a dataclass's instances; None where a field has the name of the tag.
+
+    Raises:
+        NameError: a type is named that cannot be found.
+    """
+    fields = dataclasses.fields(cls)
+    if any(field.name == Shape.__struct_config__.tag_field for field in fields):
+        return None
+    hints = get_type_hints(cls, include_extras=True)
+    members: list[Any] = [_member(field, hints[field.name]) for field in fields]
+    return msgspec.defstruct(cls.__name__, members, bases=(Shape,), tag=cls.__name__, kw_only=True, frozen=True)
+
+
+def _member(field: dataclasses.Field[Any], hint: Any) -> tuple[Any, ...]:
+    if field.default is not dataclasses.MISSING:
+        return field.name, hint, field.default
+    if field.default_factory is not dataclasses.MISSING:
+        return field.name, hint, msgspec.field(default_factory=field.default_factory)
+    return field.name, hint

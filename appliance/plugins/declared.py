@@ -17,6 +17,7 @@ from appliance.config.strict import closest
 from appliance.config.units import duration
 from appliance.model.event import Draft
 from appliance.model.names import category_of
+from appliance.model.types import EventType, derived, tagged
 
 __all__ = ["OFFERS", "Declarations", "StreamTemplate", "asked", "examine", "seconds"]
 
@@ -81,6 +82,11 @@ class Declarations:
     plugin: Plugin
     streams: Mapping[type, StreamTemplate]
     retention: Mapping[str, float]  # category -> seconds
+
+    @property
+    def event_types(self) -> tuple[EventType, ...]:
+        """Its events for the catalog. What an event is about is told by its stream: `order-{order_id}`."""
+        return tuple(_event_type(cls, template) for cls, template in self.streams.items())
 
     def draft(self, event: object) -> Draft:
         """What to append for an instance of a declared event.
@@ -151,6 +157,12 @@ def seconds(retention: str) -> float:
     if kept <= 0:
         raise Misdeclared(f'retention "{retention}" keeps nothing')
     return kept
+
+
+def _event_type(cls: type, template: StreamTemplate) -> EventType:
+    holes = [name for _, name in template.parts if name]
+    field = holes[0] if len(holes) == 1 and template.text == f"{template.category}-{{{holes[0]}}}" else ""
+    return EventType(cls.__name__, derived(cls.__name__).dotted, template.category, field, shape=tagged(cls))
 
 
 def _part_of_name(event: str, field: str, value: object, ending: str) -> str:

@@ -14,7 +14,8 @@ from typing import Any
 import structlog
 import trio
 
-from appliance.api import PanelDoor, ServiceDoor
+from appliance.api import Misdeclared, PanelDoor, Rejected, ServiceDoor
+from appliance.model.types import EventType
 from appliance.plugins import loader
 from appliance.plugins.border import Crash, PanelView, PluginCrashed, serve, show, translated
 from appliance.plugins.context import Emit, InThread, PluginContext
@@ -26,9 +27,11 @@ from appliance.supervise.supervisor import Child, OnCrash, Supervisor
 from appliance.supervise.tree import Node, first_cause
 from appliance.world import World
 
-__all__ = ["Guest", "Ports"]
+__all__ = ["Declare", "Guest", "Ports"]
 
 log = structlog.get_logger("plugins")
+
+Declare = Callable[[EventType, str], None]  # of the plugin of this name; raises Rejected to refuse it
 
 IMPORT_BUDGET = 5.0  # seconds an import may hold the loop: it reads files and happens once
 DRAIN_GRACE = 2.0  # seconds; a plugin's services have nothing in flight that is not in the log
@@ -45,6 +48,7 @@ class Ports:
     world: World
     watch: StallWatch
     retain: Callable[[str, Mapping[str, float]], None]  # (plugin, {category: seconds}); raises to refuse the plugin
+    declare: Declare
     limits: Limits = field(default_factory=Limits)  # of each service
 
 
@@ -75,6 +79,7 @@ class Guest:
             declared = self.declared = self._load()
             config = decode_config(self.found, declared.plugin.config)
             self._ports.retain(self.name, declared.retention)
+            self._declare(declared)
         self._context = self._joined(declared, config)
         self._services = self._supervisor(declared, self._context)
         async with trio.open_nursery() as nursery:
@@ -112,6 +117,13 @@ class Guest:
         assert self.found.manifest is not None
         with self._ports.watch.patience(self.name, IMPORT_BUDGET), translated():
             return examine(loader.load(self.found.folder, self.found.manifest))
+
+    def _declare(self, declared: Declarations) -> None:
+        for type in declared.event_types:
+            try:
+                self._ports.declare(type, self.name)
+            except Rejected as error:
+                raise Misdeclared(error.message, hint=error.hint) from error
 
     def _joined(self, declared: Declarations, config: Any) -> PluginContext[Any]:
         line = structlog.get_logger("plugin").bind(plugin=self.name)

@@ -10,9 +10,10 @@ import trio
 
 from appliance.api import Misdeclared, PanelDoor
 from appliance.clock import stamp
+from appliance.model.types import EventType
 from appliance.plugins.border import Crash, PanelView
 from appliance.plugins.context import Emit
-from appliance.plugins.guest import Guest, Ports
+from appliance.plugins.guest import Declare, Guest, Ports
 from appliance.plugins.registry import Found
 from appliance.plugins.stall import Stall, StallWatch
 from appliance.supervise.restarts import Limits
@@ -53,6 +54,10 @@ class PluginStatus:
     panels: tuple[str, ...]
 
 
+def _to_nobody(type: EventType, plugin: str) -> None:
+    """For a host without a catalog."""
+
+
 class Host:
     """Runs plugins side by side, each behind its own wall."""
 
@@ -65,6 +70,7 @@ class Host:
         emit: Emit,
         retain: Retain,
         world: World,
+        declare: Declare = _to_nobody,
         watch: StallWatch | None = None,
         limits: Limits | None = None,
     ) -> None:
@@ -73,6 +79,7 @@ class Host:
             found: what `registry.discover` gave.
             emit: appends drafts in the plugins' namespace, all or nothing.
             retain: is told each category's declared retention before its plugin starts.
+            declare: is told each type of event a plugin declares, and its name, before the plugin starts.
             watch: interrupts plugins that hold the loop.
             limits: how often a crashing service comes back before its plugin is parked.
         """
@@ -80,7 +87,7 @@ class Host:
         self._retain = retain
         self._keepers: dict[str, tuple[str, float]] = {}  # category -> (plugin, seconds)
         self._watch = watch or StallWatch()
-        ports = Ports(emit, world, self._watch, self._keep, limits or Limits())
+        ports = Ports(emit, world, self._watch, self._keep, declare, limits or Limits())
         self._guests = {one.name: Guest(one, ports) for one in found if one.enabled or one.problem}
         self._supervisor = Supervisor(
             self.name, [Child(guest, OnCrash.PARK, limits=AT_ONCE) for guest in self._guests.values()], world=world
