@@ -59,18 +59,23 @@ class Subscription:
     def leave(self) -> None:
         self._bus.drop(self._cursor)
 
-    async def move(self, topic: Topic, since: int | None = None, *, greeting: Greeting = b"") -> None:
+    async def move(
+        self, topic: Topic, since: int | None = None, *, dialect: Dialect | None = None, greeting: Greeting = b""
+    ) -> None:
         """Follow another topic from now on; returns as `Bus.follow` does.
 
         What was published before the call comes by the old topic, then the greeting, then the new topic. With
         `since` its past from there on comes first, without what the topics followed before had already shown
         (the last `MOVES` of them). One move at a time.
 
+        Args:
+            dialect: another one from now on; None: as before.
+
         Raises:
             as `Bus.follow`; the subscription has left then.
         """
         old, seen = self._cursor, self._seen
-        self._cursor, boundary, resume = self._bus.change(old, topic, since)
+        self._cursor, boundary, resume = self._bus.change(old, topic, dialect or old.audience.dialect, since)
         seen[-1] = seen[-1]._replace(through=boundary)
         self._seen = [*seen[-MOVES:], resume.seen()]
         await self._bus.follow_on(old, self._cursor, resume, since, seen[-MOVES:], greeting)
@@ -219,14 +224,14 @@ class Bus:
             self._flusher.forget(audience)
             audience.ring.clear()
 
-    def change(self, old: Cursor, topic: Topic, since: int | None) -> tuple[Cursor, int, Resume]:
+    def change(self, old: Cursor, topic: Topic, dialect: Dialect, since: int | None) -> tuple[Cursor, int, Resume]:
         """Draw the line between two topics of a member, in one step: no await in here."""
         audience = old.audience
         boundary = self._newest(audience.topic.namespace)
         audience.let_go(boundary)
         if audience.pending:
             self._flusher.add(audience)
-        cursor, resume = self._join(topic, audience.dialect, old.outlet, since)
+        cursor, resume = self._join(topic, dialect, old.outlet, since)
         old.until = audience.seal()._replace(position=boundary)
         old.fall_behind()
         return cursor, boundary, resume
