@@ -66,7 +66,7 @@ class Flusher:
 
     async def flushed(self) -> None:
         """Wait until everything added before was offered to all level members."""
-        waited_for = [(audience, audience.seal().number) for audience in self._queue]
+        waited_for = [(audience, audience.seal().number) for audience in self._queue if audience.members]
         for audience, number in waited_for:
             while audience.complete < number:
                 await self._rounds.setdefault(audience, trio.Event()).wait()

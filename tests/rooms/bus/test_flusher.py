@@ -31,7 +31,7 @@ async def join(book: Book, topic: Topic, count: int) -> list[Counted]:
 
 async def test_small_audience_is_served_between_the_turns_of_a_large_one():
     async with a_bus() as book:
-        large = await join(book, Topic(1, stream="large-1"), 3 * SENDS)
+        large = await join(book, Topic(1, stream="large-1"), 5 * SENDS)
         small = await join(book, Topic(1, stream="small-1"), 10)
 
         book.write("large-1")
@@ -45,7 +45,7 @@ async def test_small_audience_is_served_between_the_turns_of_a_large_one():
 
 async def test_event_that_comes_during_a_round_is_joined_for_those_not_served_yet():
     async with a_bus() as book:
-        peers = await join(book, Topic(1), 2 * SENDS)
+        peers = await join(book, Topic(1), 4 * SENDS)
 
         book.write("a-1")
         while not peers[0].offers:
@@ -103,7 +103,7 @@ async def test_flushed_returns_although_others_go_on_writing():
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(write_for_ever)
-            await trio.lowlevel.checkpoint()
+            book.write("a-1")
             newest = len(book.events)
             await book.bus.flushed()
             nursery.cancel_scope.cancel()
