@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 
-__all__ = ["chunk", "close_frame", "ping_frame", "text_frame", "timed_ping"]
+__all__ = ["chunk", "close_frame", "ping_frame", "pong_frame", "text_frame", "timed_ping"]
 
 _REASON = 123  # bytes: a control frame carries 125, two of them the code
 
@@ -25,6 +25,11 @@ def text_frame(data: bytes) -> bytes:
 def ping_frame(data: bytes = b"") -> bytes:
     """A ping of up to 125 bytes, which come back in the pong."""
     return _frame(0x89, data)
+
+
+def pong_frame(data: bytes) -> bytes:
+    """The answer to a ping, with its bytes."""
+    return _frame(0x8A, data)
 
 
 def timed_ping(now: float) -> bytes:

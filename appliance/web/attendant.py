@@ -14,17 +14,20 @@ from collections.abc import AsyncIterator
 import structlog
 import trio
 
+from appliance.model.closecodes import Close
 from appliance.model.http import Lane, Request, Response, Stream, problem
-from appliance.web import websocket
 from appliance.web.answers import FLUSH, begin, settle
 from appliance.web.connection import Connection
 from appliance.web.exchange import ChunkedExchange
+from appliance.web.handshake import admit
 from appliance.web.head import Head
 from appliance.web.parser import Arrived, Phase
 from appliance.web.refusal import Refusal
 from appliance.web.render import LAST_CHUNK
 from appliance.web.rest import keep_open
 from appliance.web.router import failure
+from appliance.web.streaming import LiveStream
+from appliance.web.websocket import LiveSocket, serve
 from appliance.web.wire import READ_SIZE
 
 __all__ = ["Attendant"]
@@ -171,31 +174,41 @@ class Attendant:
                 raise trio.BrokenResourceError("the peer left in the middle of its body")
 
     async def _run_stream(self, head: Head, request: Request, answer: Stream) -> None:
-        connection, shared, line = self._connection, self._shared, self._line
+        shared, stream = self._shared, LiveStream(self._line, request, answer)
         shared.meter.request(head.plan.lane.value, answer.status)
         await self._send()
-        if not head.http11:
-            error = Refusal(505, "version", "streams need HTTP/1.1", hint="ask with HTTP/1.1")
-            await line.write(shared.renderer.response(problem(error, request.request_id), close=True))
+        refusal = stream.refusal(http11=head.http11, draining=shared.draining)
+        if refusal is not None:
+            await self._refuse(refusal)
             return
-        await line.write(shared.renderer.stream(answer, close=not head.keep_alive))
-        if head.method == "HEAD":
-            return
+        await self._line.write(shared.renderer.stream(answer, close=not head.keep_alive))
+        if head.method != "HEAD":
+            await self._produce(stream, answer)
+
+    async def _produce(self, stream: LiveStream, answer: Stream) -> None:
+        connection, shared, line = self._connection, self._shared, self._line
+        connection.stream, line.ender = stream, stream.end
         shared.meter.streams += 1
         try:
-            with trio.CancelScope() as connection.stream:
+            with stream.scope:
                 await answer.run(ChunkedExchange(line, self._gone))
+            if stream.code is None:
+                await line.write(LAST_CHUNK)
         except* trio.BrokenResourceError as gone:
             raise trio.BrokenResourceError("the peer left its stream") from gone
         except* Exception as group:
             shared.meter.bugs += 1
-            log.error("stream failed", path=head.path, request=request.request_id, exc_info=group)
+            log.error("stream failed", path=stream.request.path, request=stream.request.request_id, exc_info=group)
             line.kill()  # the only way to say "incomplete" once a body has begun
             raise trio.BrokenResourceError("the stream failed") from group
         finally:
-            connection.stream = None
+            connection.stream = line.ender = None
             shared.meter.streams -= 1
-        await line.write(LAST_CHUNK)
+            if line.starved or stream.code is not None:
+                shared.meter.closes[stream.code or Close.SLOW] += 1
+        if stream.code is not None:
+            connection.closing = True
+            await line.finish(shared.limits.goodbye)
 
     async def _gone(self) -> None:
         """Wait until the peer has left; what it pipelines meanwhile is kept for later, within bounds."""
@@ -207,14 +220,12 @@ class Attendant:
     async def _upgrade(self, head: Head, request: Request) -> None:
         connection, shared = self._connection, self._shared
         connection.closing = True
-        route = websocket.admit(shared, head, request)
+        route = admit(shared, head, request)
         if isinstance(route, Response):
             shared.meter.request("websocket", route.status)
             await self._line.write(shared.renderer.response(route, close=True))
             await self._line.finish(shared.limits.goodbye)
         else:
             shared.meter.request("websocket", 101)
-            await websocket.serve(shared, self._line, head, request, route, self._parser.leftover(), self._opened)
-
-    def _opened(self, socket: websocket.LiveSocket) -> None:
-        self._connection.socket = socket
+            connection.socket = LiveSocket(shared, self._line, request, route, self._parser.leftover())
+            await serve(shared, self._line, head, connection.socket)

@@ -16,8 +16,10 @@ from collections.abc import Iterable
 
 import trio
 
+from appliance.model.closecodes import Close
 from appliance.model.http import Lane, Request, problem
 from appliance.web.answers import Answers
+from appliance.web.cors import readable
 from appliance.web.head import Head
 from appliance.web.pace import Pace
 from appliance.web.parser import Arrived, Parser, Phase
@@ -25,6 +27,7 @@ from appliance.web.refusal import Refusal
 from appliance.web.render import CONTINUE
 from appliance.web.router import Plan
 from appliance.web.shared import Line, Shared
+from appliance.web.streaming import LiveStream
 from appliance.web.websocket import LiveSocket
 
 __all__ = ["Connection"]
@@ -53,9 +56,9 @@ class Connection:
         self.answers = Answers(shared)
         self.arrived: list[Arrived] = []  # not begun: the first of them needs the connection to itself
         self.refusal: Refusal | None = None  # why nothing more is read; to be said after the answers due
-        self.closing = False  # after what is in flight
+        self.closing = shared.draining  # after what is in flight
         self.deaf = False  # the peer has ended its side
-        self.stream: trio.CancelScope | None = None  # around a streaming answer
+        self.stream: LiveStream | None = None
         self.socket: LiveSocket | None = None
         self._held = 0
 
@@ -80,9 +83,9 @@ class Connection:
         """The appliance stops: end what has no end, let the rest finish."""
         self.closing = True
         if self.stream is not None:
-            self.stream.cancel()
+            self.stream.goodbye(Close.GOING_AWAY, self.shared.pause())
         elif self.socket is not None:
-            self.shared.start_soon(self.socket.goodbye)
+            self.socket.goodbye(self.shared.pause())
         elif self.due != math.inf:  # nothing is being answered
             self.drop()
 
@@ -173,6 +176,9 @@ class Connection:
             head.limit = None  # the handshake judges a body
         else:
             plan = self.shared.router.plan(head.method, head.path)
+            origin = head.headers.get("origin")
+            if origin is not None and self.shared.origins.lists(origin):
+                plan.begin = readable(origin, plan.begin)
             head.plan, head.limit, head.streamed = plan, plan.limit, plan.streaming
 
     def request(self, item: Arrived) -> Request:

@@ -13,7 +13,7 @@ import ipaddress
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import structlog
@@ -21,11 +21,12 @@ import trio
 from prometheus_client import CollectorRegistry
 from trio.lowlevel import notify_closing, wait_readable
 
-from appliance.model.http import Request, Route, SocketRoute, problem
+from appliance.model.http import Route, SocketRoute, problem
 from appliance.web.attendant import Attendant
 from appliance.web.connection import Connection
 from appliance.web.limits import Limits
 from appliance.web.listen import url_host
+from appliance.web.origins import Origins
 from appliance.web.pump import Pump, Pumped
 from appliance.web.refusal import Refusal
 from appliance.web.rest import QuartLane
@@ -35,7 +36,7 @@ from appliance.web.shared import Shared
 from appliance.web.wire import Wire
 from appliance.world import World
 
-__all__ = ["Front", "same_origin"]
+__all__ = ["Front"]
 
 log = structlog.get_logger("web")
 
@@ -53,7 +54,7 @@ class Front:
         listeners: bound and listening, ours from here on; see `listen.listen`.
         authenticate: who sends this request; raises Unauthenticated. Asked for routes with a scope.
         tls: makes every connection TLS.
-        origins: whether a WebSocket may be opened from this request's Origin.
+        origins: of other sites whose pages may use us; see `origins.Origins`.
     """
 
     name: ClassVar[str] = "web"
@@ -69,7 +70,7 @@ class Front:
         world: World,
         tls: ssl.SSLContext | None = None,
         registry: CollectorRegistry | None = None,
-        origins: Callable[[Request], bool] | None = None,
+        origins: Sequence[str] = (),
     ) -> None:
         self._listeners = list(listeners)
         self._addresses = [listener.getsockname()[:2] for listener in listeners]
@@ -81,7 +82,7 @@ class Front:
             limits,
             world,
             self._rest,
-            origins or same_origin,
+            Origins(origins),
         )
         self._pump = Pump(self._shared, self._left)
         self._roster: set[Connection] = set()
@@ -138,6 +139,7 @@ class Front:
 
     async def drain(self) -> None:
         """Take no one new, finish what is in flight, say goodbye to the rest."""
+        self._shared.draining = True
         self._accepting.cancel()
         self._close_listeners()
         for connection in list(self._roster):
@@ -285,10 +287,3 @@ class Front:
             if listener.fileno() >= 0:
                 notify_closing(listener)
                 listener.close()
-
-
-def same_origin(request: Request) -> bool:
-    """Whether a request comes from a page of ours, or from no page at all."""
-    origin = request.headers.get("origin")
-    scheme = "https" if request.secure else "http"
-    return origin is None or origin == f"{scheme}://{request.headers.get('host', '')}"

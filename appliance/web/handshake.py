@@ -1,20 +1,23 @@
-"""Whether a request may become a WebSocket (RFC 6455, section 4.2), strictly; and its head, rewritten.
-
-Libraries behind us have died of bytes in the fields of an upgrade, so they see only what is written
-here: a canonical head with nothing of the peer's but its key.
-"""
+"""Whether a request may become a WebSocket (RFC 6455, section 4.2), strictly; and the head that says so."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from appliance.web.head import Head
-from appliance.web.refusal import Refusal
+from wsproto.utilities import generate_accept_token
 
-__all__ = ["canonical_head", "check_upgrade", "choose_subprotocol"]
+from appliance.errors import ApplianceError, Forbidden, NotFound
+from appliance.model.http import Request, Response, SocketRoute
+from appliance.web.head import Head
+from appliance.web.refusal import Refusal, restarting
+from appliance.web.router import failure
+from appliance.web.shared import Shared
+
+__all__ = ["accept_head", "admit", "check_upgrade", "choose_subprotocol"]
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{21}[AQgw]==")  # canonical base64 of 16 bytes
+_SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
 _TOKENS = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
 
 
@@ -46,19 +49,39 @@ def choose_subprotocol(head: Head, spoken: Sequence[str]) -> str | None:
     return next((name for name in offered if name in spoken), None)
 
 
-def canonical_head(head: Head, subprotocol: str | None) -> bytes:
-    """What the library may see of an upgrade. Extensions are not offered on: we speak none."""
-    fields = {
-        "Host": head.headers["host"] or "localhost",
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": head.headers["sec-websocket-key"],
-    }
-    if subprotocol is not None:
-        fields["Sec-WebSocket-Protocol"] = subprotocol
-    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    return f"GET / HTTP/1.1\r\n{lines}\r\n".encode("ascii")
+def admit(shared: Shared, head: Head, request: Request) -> SocketRoute | Response:
+    """The endpoint that may have this upgrade, or the HTTP answer that refuses it."""
+    try:
+        check_upgrade(head)
+        found = shared.router.socket(head.path)
+        if found is None:
+            raise NotFound("no WebSocket is served here", hint="GET /openapi.json lists what is here")
+        route, request.params = found
+        if shared.draining:
+            raise restarting()
+        if not shared.origins.admits(request):
+            raise Forbidden(
+                "this Origin may not open a WebSocket",
+                hint="open it from a page of this appliance, or list the Origin in clients.origins",
+            )
+        shared.router.allow(request, route.scope)
+        if route.admit is not None:
+            route.admit(request)
+    except Exception as error:  # noqa: BLE001 - the border: an answer, not a crash
+        if isinstance(error, ApplianceError):
+            shared.refused("upgrade")
+        answer = failure(error, request)
+        if answer.status == 426:
+            answer.headers += (("sec-websocket-version", "13"),)
+        return answer
+    return route
+
+
+def accept_head(head: Head, subprotocol: str | None) -> bytes:
+    """The answer to an upgrade. Extensions are not accepted: we speak none."""
+    token = generate_accept_token(head.headers["sec-websocket-key"].encode("ascii"))
+    spoken = b"" if subprotocol is None else b"Sec-WebSocket-Protocol: %b\r\n" % subprotocol.encode("ascii")
+    return b"%bSec-WebSocket-Accept: %b\r\n%b\r\n" % (_SWITCHING, token, spoken)
 
 
 def _tokens(text: str) -> list[str]:

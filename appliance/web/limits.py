@@ -35,7 +35,7 @@ class Limits:
     body_grace: float = _limit(10.0, "seconds", "a body may be late by this much; then 408")
     body_rate: float = _limit(500.0, "bytes/s", "and must come at least this fast; `/import` too, unlimited in length")
     ws_message: int = _limit(1 * MIB, "bytes", "one WebSocket message; more is close 1009")
-    ws_queue: int = _limit(16, "messages", "received and not yet handled; then the peer waits")
+    ws_fragments: int = _limit(1024, "frames", "of one WebSocket message; more is close 1009")
     write_deadline: float = _limit(20.0, "seconds", "a peer that takes not one byte for this long is dropped")
     clients: int = _limit(1000, "connections", "open at once; the next one is 503")
     per_address: int = _limit(256, "connections", "open at once from one address, loopback excepted; then 503")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from appliance.errors import ApplianceError
 
-__all__ = ["Refusal"]
+__all__ = ["Refusal", "restarting"]
+
+RESTART = 5  # seconds until whoever comes while we stop may find us again
 
 
 class Refusal(ApplianceError):
@@ -22,3 +24,8 @@ class Refusal(ApplianceError):
         self.status = status  # type: ignore[misc]  # each refusal has its own
         self.reason = reason
         self.retry_after = retry_after
+
+
+def restarting() -> Refusal:
+    """Said to whoever wants to stay while the appliance stops."""
+    return Refusal(503, "draining", "the appliance is stopping", hint=f"try again in {RESTART} s", retry_after=RESTART)

@@ -39,11 +39,12 @@ class SecureWire(Remainder, trio.abc.Stream):
         await self._tls.do_handshake()
 
     def offer(self, data: bytes) -> bool:
-        if self.killed:
+        if self._occupied:
+            return self._refuse()
+        if self.killed:  # below us
             raise trio.BrokenResourceError("the connection is gone")
-        if self.busy:
-            return False
         self._rest = data
+        self._occupied = True
         self._behind(self)
         return True
 
@@ -51,9 +52,10 @@ class SecureWire(Remainder, trio.abc.Stream):
         await self.send_all(data)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._lock.acquire()
+        await self._acquire()
         try:
             await self._flush()
+            self._check_open()
             self._rest = data
             await self._flush()
         finally:
@@ -76,9 +78,14 @@ class SecureWire(Remainder, trio.abc.Stream):
     def killed(self) -> bool:
         return self._wire.killed
 
+    @property
+    def starved(self) -> bool:
+        return self._wire.starved
+
     def kill(self) -> None:
         self._wire.kill()
         self._rest = b""
+        self._shut = self._occupied = True
 
     async def finish(self, grace: float) -> None:
         """As `Wire.finish`, with the TCP connection's own end: clients of HTTPS understand no other."""
@@ -90,23 +97,18 @@ class SecureWire(Remainder, trio.abc.Stream):
             await self._wire.finish(grace)
         self.kill()
 
-    def end(self, code: int, reason: str = "") -> None:
-        """Bytes alone have no words for a reason."""
-        self.kill()
-
     async def aclose(self) -> None:
         self.kill()
         await checkpoint()
 
     async def _flush(self) -> None:
         """Encrypt and send the remainder. The lock is held; half a record is none, so failing kills."""
-        if not self._rest:
-            return
-        try:
-            await self._tls.send_all(self._rest)
-        except BaseException as error:
-            self.kill()
-            if isinstance(error, trio.ClosedResourceError):
-                raise trio.BrokenResourceError("the connection was dropped") from error
-            raise
-        self._rest = b""
+        while self._rest:
+            data, self._rest = self._rest, b""  # last words may be added meanwhile
+            try:
+                await self._tls.send_all(data)
+            except BaseException as error:
+                self.kill()
+                if isinstance(error, trio.ClosedResourceError):
+                    raise trio.BrokenResourceError("the connection was dropped") from error
+                raise

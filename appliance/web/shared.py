@@ -13,6 +13,7 @@ from appliance.model.http import Answer, Outlet, Request, Stream
 from appliance.web.head import Head
 from appliance.web.limits import Limits
 from appliance.web.metrics import Meter
+from appliance.web.origins import Origins
 from appliance.web.render import Renderer
 from appliance.web.router import Router
 from appliance.world import World
@@ -21,14 +22,20 @@ __all__ = ["Line", "RestLane", "Shared"]
 
 log = structlog.get_logger("web")
 
+RETURN = (0.5, 5.0)  # seconds between which clients return after we stopped
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class Line(Outlet, Protocol):
     """A connection's bytes both ways: `Wire` or `SecureWire`."""
 
+    ender: Callable[[int, str], object] | None  # what `end` means while a protocol is spoken here
+
     @property
     def killed(self) -> bool: ...
+
+    @property
+    def starved(self) -> bool: ...
 
     @property
     def busy(self) -> bool: ...
@@ -36,6 +43,8 @@ class Line(Outlet, Protocol):
     async def receive_some(self, max_bytes: int | None = None) -> bytes: ...
 
     async def write(self, data: bytes) -> None: ...
+
+    def conclude(self, data: bytes) -> None: ...
 
     async def finish(self, grace: float) -> None: ...
 
@@ -62,9 +71,10 @@ class Shared:
     limits: Limits
     world: World
     rest: RestLane
-    origins: Callable[[Request], bool]
+    origins: Origins
     meter: Meter = field(default_factory=Meter)
     renderer: Renderer = field(default_factory=Renderer)
+    draining: bool = False  # nobody may stay any longer
     now: float = 0.0  # coarse monotonic seconds: the sweep keeps it, so that no request asks the clock
     start_soon: Callable[..., None] = _no_nursery
     _requests: int = 0
@@ -85,6 +95,10 @@ class Shared:
         """Count and report what reached the wall around a connection: a bug of ours, and nobody else's trouble."""
         self.meter.bugs += 1
         log.error("connection failed", peer=peer, exc_info=error)
+
+    def pause(self) -> int:
+        """Milliseconds until a client should come back: not all of them at once."""
+        return round(self.world.rng.uniform(*RETURN) * 1000)
 
     def refused(self, reason: str) -> None:
         self.meter.refusals[reason] += 1

@@ -1,258 +1,244 @@
-"""The WebSocket lane: admitted over HTTP, then trio-websocket on our line, with true close codes.
+"""One WebSocket, from its upgrade to its end, with true close codes.
 
-The library does the handshake, receiving, control frames and the closing handshake; ready frames of
-ours go out beside it through the same line, whose lock keeps frames whole. It drops TCP without a
-word on a protocol error, so `Upgraded.aclose` says 1002 or 1007 first.
+Bytes are read in the handler's own task, when it asks for a message: an idle connection is one task that waits
+for its socket, and control frames are answered on the way. Ready frames go out beside it through the same line.
+
+However it ends, it ends once: a close frame goes out behind whatever is unsent, nothing follows it, the handler's
+`receive` says so, and a short task waits for the peer's answer, within the grace, and drops the line. That task is
+then the only reader: two at once would be refused by the loop.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
-
 import structlog
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
 
-from appliance.errors import ApplianceError, Forbidden, NotFound
 from appliance.model.closecodes import Close, code_for
-from appliance.model.frames import close_frame
-from appliance.model.http import Outlet, Request, Response, SocketClosed, SocketRoute
-from appliance.web.handshake import canonical_head, check_upgrade, choose_subprotocol
+from appliance.model.frames import close_frame, pong_frame
+from appliance.model.http import Outlet, Request, SocketClosed, SocketRoute
+from appliance.web.handshake import accept_head, choose_subprotocol
 from appliance.web.head import Head
-from appliance.web.router import failure
+from appliance.web.incoming import CloseConnection, Foul, Incoming, Ping, Pong
 from appliance.web.shared import Line, Shared
+from appliance.web.wire import LINGER, READ_SIZE
 
-__all__ = ["LiveSocket", "Upgraded", "admit", "serve"]
+__all__ = ["LiveSocket", "serve"]
 
 log = structlog.get_logger("web")
 
-_SILENT = (1005, 1006)  # codes that say "there was no close frame", and never stand in one
-
-
-class Upgraded(trio.abc.Stream):
-    """A line after its upgrade: replays a head to the library, and never ends without a close frame.
-
-    Also the `Outlet` for ready frames: once a close frame is out, nothing follows it.
-    """
-
-    def __init__(self, line: Line, head: bytes, early: bytes, *, grace: float) -> None:
-        self._line = line
-        self._head = head
-        self._early = early
-        self._accepted = trio.Event()
-        self._grace = grace
-        self.heard = trio.current_time()
-        self.latency: float | None = None
-        self._said_goodbye = False
-        self._ended: trio.Event | None = None
-        self._connection: WebSocketConnection | None = None
-
-    def accepted(self, connection: WebSocketConnection) -> None:
-        """The handshake is done."""
-        self._connection = connection
-        self._accepted.set()
-
-    # -- for the library --------------------------------------------------------------------
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        if self._head:
-            data, self._head = self._head, b""
-            await trio.lowlevel.checkpoint()
-            return data
-        # Frames that arrive before the library has accepted would lie in its buffer until more came.
-        await self._accepted.wait()
-        if self._early:
-            data, self._early = self._early, b""
-            return data
-        if self._ended is not None:  # the rest is read, and dropped, by the line's own end
-            raise trio.ClosedResourceError
-        data = await self._line.receive_some(max_bytes)
-        self.heard = trio.current_time()
-        return data
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        self._check_open()
-        frame = bytes(data)
-        if frame[:1] == b"\x88":
-            self._said_goodbye = True
-        await self._line.send_all(frame)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._line.drained()
-
-    async def aclose(self) -> None:
-        """End politely. The library's reader and the handler's task may both come here: one ends, both wait."""
-        if self._ended is not None:
-            await self._ended.wait()
-            return
-        self._ended = trio.Event()
-        try:
-            await self._say_goodbye()
-            await self._line.finish(self._grace)
-        finally:
-            self._ended.set()
-
-    async def _say_goodbye(self) -> None:
-        reason = self._connection.closed if self._connection is not None else None
-        if reason is not None and reason.code not in _SILENT and not self._said_goodbye:
-            self._said_goodbye = True
-            with trio.move_on_after(self._grace, shield=True):
-                with contextlib.suppress(trio.BrokenResourceError):
-                    await self._line.send_all(close_frame(reason.code))
-
-    # -- for ready frames -------------------------------------------------------------------
-
-    @property
-    def sent(self) -> int:
-        return self._line.sent
-
-    def offer(self, data: bytes) -> bool:
-        self._check_open()
-        return self._line.offer(data)
-
-    async def drained(self) -> None:
-        await self._line.drained()
-
-    def kill(self) -> None:
-        self._line.kill()
-
-    def end(self, code: int, reason: str = "") -> None:
-        with contextlib.suppress(trio.BrokenResourceError):
-            self._line.offer(close_frame(code, reason))
-        self._line.kill()
-
-    def _check_open(self) -> None:
-        if self._said_goodbye:
-            raise trio.BrokenResourceError("the WebSocket is closed")
+TURN = 64  # messages and control frames of one peer before others have their turn
+_DIGITS = 16  # of a time in a pong; more is not ours
+_NO_CODE = 1005  # says "there was none in the close frame", and never stands in one
+_NO_FRAME = 1006  # says "there was no close frame"
 
 
 class LiveSocket:
-    """`model.http.Socket`: one accepted WebSocket."""
+    """`model.http.Socket`: one accepted WebSocket.
 
-    def __init__(
-        self, request: Request, stream: Upgraded, connection: WebSocketConnection, *, route: SocketRoute, limit: int,
-        grace: float,
-    ) -> None:  # fmt: skip
+    Args:
+        early: what came behind the head.
+    """
+
+    __slots__ = (
+        "_answered", "_hearing", "_incoming", "_line", "_over", "_quiet", "_scope", "_shared", "_turn",
+        "code", "heard", "latency", "outlet", "reason", "request", "route",
+    )  # fmt: skip
+
+    def __init__(self, shared: Shared, line: Line, request: Request, route: SocketRoute, early: bytes) -> None:
+        limits = shared.limits
+        limit = limits.ws_message if route.message_limit is None else route.message_limit
         self.request = request
-        self.outlet: Outlet = stream
-        self.scope = trio.CancelScope()  # around the handler
+        self.outlet: Outlet = line
         self.code: int | None = None  # with which it ended
-        self._stream = stream
-        self._connection = connection
-        self._route = route
-        self._limit = limit
-        self._grace = grace
+        self.reason = ""
+        self.heard = trio.current_time()
+        self.latency: float | None = None
+        self._shared = shared
+        self._line = line
+        self.route = route
+        self._incoming = Incoming(limit=limit, fragments=limits.ws_fragments, binary=route.binary)
+        self._scope = trio.CancelScope()  # around the handler
+        self._hearing: trio.CancelScope | None = None  # around a read
+        self._quiet: trio.Event | None = None  # set when the read that was under way at the end has left
+        self._over: trio.Event | None = None  # made at the end, set when the line is dropped
+        self._answered = False  # nothing more is expected of the peer
+        self._turn = 0
+        self._incoming.feed(early)
+        line.ender = self.end
 
-    @property
-    def heard(self) -> float:
-        return self._stream.heard
-
-    @property
-    def latency(self) -> float | None:
-        return self._stream.latency
+    # -- for the handler --------------------------------------------------------------------
 
     async def receive(self) -> str | bytes:
-        try:
-            message = await self._connection.get_message()
-        except ConnectionClosed as closed:
-            code, reason = (closed.reason.code, closed.reason.reason) if closed.reason else (1006, "")
-            self.code = self.code or code
-            raise SocketClosed(self.code, reason or "") from None
-        if isinstance(message, str) and not message.isascii() and len(message.encode()) > self._limit:
-            # The library counts characters, the limit is bytes.
-            await self.close(Close.TOO_BIG, f"a message is longer than {self._limit} bytes")
-            raise SocketClosed(Close.TOO_BIG)
-        return message
+        while self.code is None:
+            try:
+                said = self._incoming.next()
+            except Foul as foul:
+                self._answered = True  # whatever else it sends means nothing
+                self._part(foul.code, foul.reason)
+                break
+            if said is None:
+                await self._hear()
+            elif isinstance(said, (str, bytes)):
+                await self._take_turns()
+                return said
+            else:
+                await self._control(said)
+        raise SocketClosed(self.code or _NO_FRAME, self.reason)
 
     async def close(self, code: int, reason: str = "") -> None:
-        self.code = self.code or code
-        with trio.move_on_after(self._grace, shield=True):
-            await self._connection.aclose(code, reason.encode()[:123].decode(errors="ignore") or None)
-        await self._stream.aclose()
+        self._part(code, reason)
+        if self._over is not None:
+            await self._over.wait()
 
-    async def goodbye(self) -> None:
-        """The appliance stops."""
-        await self.close(self._route.shutdown_code, "shutting down")
-        self.scope.cancel()
-
-
-def admit(shared: Shared, head: Head, request: Request) -> SocketRoute | Response:
-    """The endpoint that may have this upgrade, or the HTTP answer that refuses it."""
-    try:
-        check_upgrade(head)
-        found = shared.router.socket(head.path)
-        if found is None:
-            raise NotFound("no WebSocket is served here", hint="GET /openapi.json lists what is here")
-        route, request.params = found
-        if not shared.origins(request):
-            raise Forbidden(
-                "this Origin may not open a WebSocket", hint="open it from a page of this appliance, or without Origin"
-            )
-        shared.router.allow(request, route.scope)
-        if route.admit is not None:
-            route.admit(request)
-    except Exception as error:  # noqa: BLE001 - the border: an answer, not a crash
-        if isinstance(error, ApplianceError):
-            shared.refused("upgrade")
-        answer = failure(error, request)
-        if answer.status == 426:
-            answer.headers += (("sec-websocket-version", "13"),)
-        return answer
-    return route
-
-
-async def serve(
-    shared: Shared,
-    line: Line,
-    head: Head,
-    request: Request,
-    route: SocketRoute,
-    early: bytes,
-    opened: Callable[[LiveSocket], None],
-) -> None:
-    """Upgrade and serve until the end. `early` are bytes that came behind the head."""
-    limits = shared.limits
-    limit = limits.ws_message if route.message_limit is None else route.message_limit
-    subprotocol = choose_subprotocol(head, route.subprotocols)
-    stream = Upgraded(line, canonical_head(head, subprotocol), early, grace=limits.goodbye)
-    async with trio.open_nursery() as reader:  # the library's reader lives here, during the goodbye too
+    async def run(self) -> None:
+        """Run the endpoint's handler; its way of ending becomes a close code. Returns when all is over."""
+        code = Close.NORMAL
         try:
-            try:
-                with trio.fail_after(limits.head_time):
-                    proposal = await wrap_server_stream(reader, stream, limits.ws_queue, limit)
-                    connection = await proposal.accept(subprotocol=subprotocol)
-            except ConnectionClosed as closed:
-                raise trio.BrokenResourceError("the peer left during the upgrade") from closed
-            stream.accepted(connection)
-            socket = LiveSocket(request, stream, connection, route=route, limit=limit, grace=limits.goodbye)
-            opened(socket)
-            shared.meter.sockets += 1
-            try:
-                await _handle(shared, route, socket)
-            finally:
-                shared.meter.sockets -= 1
-                shared.meter.closes[socket.code or 1006] += 1
-        finally:
-            await stream.aclose()
-            reader.cancel_scope.cancel()
+            with self._scope:
+                await self.route.serve(self)
+        except* (SocketClosed, trio.BrokenResourceError):
+            pass  # over already; closing once more says nothing
+        except* Exception as group:  # noqa: BLE001 - the border: a close code, not a crash
+            code = self._verdict(group)
+        await self.close(code)
 
-
-async def _handle(shared: Shared, route: SocketRoute, socket: LiveSocket) -> None:
-    """Run the endpoint's handler; its way of ending becomes a close code."""
-    code = Close.NORMAL
-    try:
-        with socket.scope:
-            await route.serve(socket)
-    except* (SocketClosed, trio.BrokenResourceError):
-        pass  # over already; closing once more says nothing
-    except* Exception as group:
-        error = _first(group)
-        code = code_for(error)
+    def _verdict(self, group: BaseExceptionGroup[Exception]) -> Close:
+        code = code_for(_first(group))
         if code is Close.INTERNAL:
-            shared.meter.bugs += 1
-            log.error("websocket handler failed", path=route.path, request=socket.request.request_id, exc_info=group)
-    await socket.close(code)
+            self._shared.meter.bugs += 1
+            facts = {"path": self.route.path, "request": self.request.request_id}
+            log.error("websocket handler failed", exc_info=group, **facts)
+        return code
+
+    # -- for everybody else -----------------------------------------------------------------
+
+    def end(self, code: int, reason: str = "") -> None:
+        """`Outlet.end`: say why, and drop. The handler hears of it, and is ended if it does not listen."""
+        self._part(code, reason)
+        self._scope.deadline = trio.current_time() + self._shared.limits.goodbye
+
+    def goodbye(self, pause: int) -> None:
+        """The appliance stops; clients are asked to come back after `pause` ms."""
+        self.end(self.route.shutdown_code, f"Server restarting, retry in {pause} ms")
+
+    # -- receiving --------------------------------------------------------------------------
+
+    async def _hear(self) -> None:
+        """Wait for bytes; what there is of them, and that there will be none, is known afterwards."""
+        data = b""
+        try:
+            with trio.CancelScope() as scope:
+                self._hearing = scope
+                data = await self._line.receive_some(READ_SIZE)
+        except trio.BrokenResourceError:
+            pass  # as if it had ended its side
+        finally:
+            self._hearing = None
+            if self._quiet is not None:
+                self._quiet.set()
+        if data:
+            self.heard = trio.current_time()
+            self._turn = 0
+            self._incoming.feed(data)
+        elif not scope.cancelled_caught:
+            self._lost()
+
+    async def _control(self, said: Ping | Pong | CloseConnection) -> None:
+        await self._take_turns()
+        match said:
+            case Ping(payload=payload):
+                frame = pong_frame(bytes(payload))
+                try:
+                    await self._line.write(frame)  # one that takes no pongs is not read either: nothing queues up
+                except trio.BrokenResourceError:
+                    self._lost()
+            case Pong(payload=payload):
+                self._measure(bytes(payload))
+            case CloseConnection(code=code, reason=reason):
+                self._answered = True
+                self._part(code, reason or "", b"\x88\x00" if code == _NO_CODE else close_frame(code))
+
+    async def _take_turns(self) -> None:
+        """A peer that sends thousands of small frames at once does not keep the others waiting."""
+        self._turn += 1
+        if self._turn % TURN == 0:
+            await trio.lowlevel.checkpoint()
+
+    def _measure(self, payload: bytes) -> None:
+        """A pong of ours carries the loop's time in milliseconds; see `frames.timed_ping`."""
+        if payload.isdigit() and len(payload) <= _DIGITS:
+            waited = self.heard - int(payload) / 1000
+            if waited >= 0:
+                self.latency = waited
+
+    # -- ending -----------------------------------------------------------------------------
+
+    def _lost(self) -> None:
+        """The connection is gone without a close frame."""
+        if self.code is None:
+            self.code = Close.SLOW if self._line.starved else _NO_FRAME
+            self._line.kill()
+
+    def _part(self, code: int, reason: str, frame: bytes = b"") -> None:
+        """End with a close frame, if it has not ended yet."""
+        if self._line.killed:
+            self._lost()
+        elif self.code is None:
+            self.code, self.reason = code, reason
+            self._line.conclude(frame or close_frame(code, reason))
+            self._over = trio.Event()
+            if self._hearing is not None:
+                self._hearing.cancel()
+                self._quiet = trio.Event()
+            self._shared.start_soon(self._drop, self._over)
+
+    async def _drop(self, over: trio.Event) -> None:
+        """Have the last frame sent and answered, within the grace; then the line is closed."""
+        patience = trio.current_time() + self._shared.limits.goodbye
+        try:
+            with trio.move_on_at(patience):
+                if self._quiet is not None:
+                    await self._quiet.wait()
+                await self._line.drained()
+                if not self._answered:
+                    await self._await_answer()
+                await self._line.finish(max(0.0, patience - trio.current_time()))
+        except trio.BrokenResourceError:
+            pass  # it has left
+        except Exception as error:  # noqa: BLE001 - the wall: this task is nobody's child
+            self._shared.failed(self.request.peer, error)
+        finally:
+            self._line.kill()
+            over.set()
+
+    async def _await_answer(self) -> None:
+        """Read on until the peer has closed its side too; what else it says is dropped."""
+        left = LINGER
+        try:
+            while left > 0 and not isinstance(said := self._incoming.next(), CloseConnection):
+                if said is None:
+                    data = await self._line.receive_some(READ_SIZE)
+                    left = left - len(data) if data else 0
+                    self._incoming.feed(data)
+                await self._take_turns()
+        except Foul:
+            pass  # no answer will come
+
+
+async def serve(shared: Shared, line: Line, head: Head, socket: LiveSocket) -> None:
+    """Upgrade and serve until the end.
+
+    Raises:
+        trio.BrokenResourceError: the peer left before the upgrade.
+    """
+    await line.write(accept_head(head, choose_subprotocol(head, socket.route.subprotocols)))
+    shared.meter.sockets += 1
+    try:
+        await socket.run()
+    finally:
+        shared.meter.sockets -= 1
+        shared.meter.closes[socket.code or _NO_FRAME] += 1
+        line.ender = None
 
 
 def _first(error: BaseException) -> Exception:

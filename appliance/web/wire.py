@@ -1,10 +1,10 @@
 """One connection's bytes: a plain non-blocking socket that never tears a frame.
 
-Two kinds of senders share a connection. Libraries (trio-websocket, SSLStream) and handlers *wait*:
-`send_all`. The flusher, which serves a thousand connections per batch, never does: `offer`. Both may
-meet a peer that takes only part. So the stream itself owns an unfinished remainder: whoever comes
-next sends it first, under one lock, and an `offer` that finds a remainder or the lock taken is
-refused whole. No byte can come between two parts of a call, whoever runs first.
+Two kinds of senders share a connection. Handlers and SSLStream *wait*: `send_all`. The flusher, which
+serves a thousand connections per batch, never does: `offer`. Both may meet a peer that takes only part.
+So the stream itself owns an unfinished remainder: whoever comes next sends it first, under one lock,
+and an `offer` that finds a remainder or the lock taken is refused whole. No byte can come between two
+parts of a call, whoever runs first, and none after the last words (`conclude`).
 
 Trio's own socket has no public non-blocking send, hence the plain one with `wait_readable` and
 `wait_writable`.
@@ -12,6 +12,7 @@ Trio's own socket has no public non-blocking send, hence the plain one with `wai
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -19,32 +20,59 @@ from collections.abc import Callable
 import trio
 from trio.lowlevel import checkpoint, notify_closing, wait_readable, wait_writable
 
-__all__ = ["READ_SIZE", "Remainder", "Wire"]
+__all__ = ["LINGER", "READ_SIZE", "Remainder", "Wire"]
 
 READ_SIZE = 64 * 1024  # bytes taken from the kernel at once
 LINGER = 1024 * 1024  # bytes read and dropped while a peer is told that we are done
 
 
 class Remainder(ABC):
-    """The sending discipline of a line: one lock, and what is still unsent.
+    """The sending discipline of a line: one lock, what is still unsent, and an end after which nothing comes.
 
     A subclass says how the remainder is sent (`_flush`, with the lock held).
     """
 
-    __slots__ = ("_emptied", "_lock", "_rest")
+    __slots__ = ("_emptied", "_lock", "_occupied", "_rest", "_shut", "ender")
 
     def __init__(self) -> None:
         self._lock = trio.StrictFIFOLock()
         self._rest: bytes | bytearray | memoryview = b""
         self._emptied: trio.Event | None = None  # made when someone waits in `drained`
+        self._shut = False  # the last words are given: nothing more is taken
+        self._occupied = False  # an offer is refused: by a remainder, a sender or the end. One look for the flusher
+        self.ender: Callable[[int, str], object] | None = None  # knows the words of what is spoken here now
 
     @property
     @abstractmethod
     def killed(self) -> bool: ...
 
+    @property
+    @abstractmethod
+    def starved(self) -> bool:
+        """Whether it was dropped because the peer read nothing for the write deadline."""
+
+    @abstractmethod
+    def kill(self) -> None: ...
+
     @abstractmethod
     async def _flush(self) -> None:
         """Send the remainder."""
+
+    def end(self, code: int, reason: str = "") -> None:
+        """Bytes alone have no words for a reason; whoever speaks a protocol here has put its own in `ender`."""
+        if self.ender is None:
+            self.kill()
+        else:
+            self.ender(code, reason)
+
+    def conclude(self, data: bytes) -> None:
+        """Take last words, to be sent after what is unsent. Nothing is taken after them.
+
+        Waits for nobody; the caller sees to it that someone awaits `drained()` or `finish()`.
+        """
+        if not self._shut:
+            self._shut = self._occupied = True
+            self._rest = bytes(self._rest) + data  # whoever is sending the rest now sends this too
 
     async def drained(self) -> None:
         if not self.busy:
@@ -68,8 +96,26 @@ class Remainder(ABC):
         """Whether something is unsent or being sent."""
         return bool(self._rest) or self._lock.locked()
 
+    def _refuse(self) -> bool:
+        """Why an offer is not taken: not now, or never again."""
+        self._check_open()
+        return False
+
+    def _check_open(self) -> None:
+        if self._shut:
+            raise trio.BrokenResourceError("the connection is over")
+
+    async def _acquire(self) -> None:
+        self._occupied = True  # from the moment the lock is ours, which is before we run again
+        try:
+            await self._lock.acquire()
+        except BaseException:
+            self._occupied = self._shut or self.busy
+            raise
+
     def _release(self) -> None:
         self._lock.release()
+        self._occupied = self._shut or self.busy
         if self._emptied is not None and not self._lock.locked():
             self._emptied.set()
             self._emptied = None
@@ -87,7 +133,7 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
             `drained()` soon (the front starts a task: only then does a peer cost one).
     """
 
-    __slots__ = ("_behind", "_deadline", "sent", "socket")
+    __slots__ = ("_behind", "_deadline", "_push", "_starved", "sent", "socket")
 
     def __init__(
         self, sock: socket.socket, *, write_deadline: float = 20.0, behind: Callable[[Wire], object] | None = None
@@ -97,6 +143,8 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = sock
+        self._push = sock.send
+        self._starved = False
         self.sent = 0
         self._deadline = write_deadline
         self._behind = behind
@@ -104,14 +152,29 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
     # -- sending without waiting ------------------------------------------------------------
 
     def offer(self, data: bytes) -> bool:
-        if self.busy:
-            return False
-        sent = self._send(data)
+        # The innermost call of the fan-out, once for each connection and flush: one flag, one `send`.
+        if self._occupied:
+            return self._refuse()
+        try:
+            sent = self._push(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self.kill()
+            raise trio.BrokenResourceError("the connection is gone") from error
+        self.sent += sent
         if sent < len(data):
             self._rest = memoryview(data)[sent:]
+            self._occupied = True
             if self._behind is not None:
                 self._behind(self)
         return True
+
+    def conclude(self, data: bytes) -> None:
+        super().conclude(data)
+        if not self._lock.locked():
+            with contextlib.suppress(trio.BrokenResourceError):  # it has left already
+                self._rest = memoryview(self._rest)[self._send(self._rest) :]
 
     # -- sending and waiting ----------------------------------------------------------------
 
@@ -120,7 +183,7 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
 
         For callers whose next step waits anyway: the yield would be a fifth of a small request.
         """
-        if self.busy:
+        if self._occupied:
             await self.send_all(data)
         else:
             sent = self._send(data)
@@ -129,9 +192,10 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
                 await self._finish(memoryview(data)[sent:])
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._lock.acquire()
+        await self._acquire()
         try:
             await self._flush()
+            self._check_open()
         except BaseException:
             self._release()
             raise
@@ -178,15 +242,16 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
     def killed(self) -> bool:
         return self.socket.fileno() < 0
 
+    @property
+    def starved(self) -> bool:
+        return self._starved
+
     def kill(self) -> None:
         if not self.killed:
             notify_closing(self.socket)
             self.socket.close()
             self._rest = b""
-
-    def end(self, code: int, reason: str = "") -> None:
-        """Bytes alone have no words for a reason."""
-        self.kill()
+            self._shut = self._occupied = True
 
     async def aclose(self) -> None:
         self.kill()
@@ -195,6 +260,7 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
     async def finish(self, grace: float) -> None:
         """End politely within `grace` seconds: send what is left, say so, read on until the peer has gone.
 
+        For whoever reads here: there must be no other reader.
         Closing with input unread would reset the connection, and the peer might never see our last words.
         """
         with trio.move_on_after(grace, shield=True):
@@ -203,8 +269,8 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
                 left = LINGER
                 while left > 0 and (data := await self.receive_some()):
                     left -= len(data)
-            except (trio.BrokenResourceError, trio.BusyResourceError):
-                pass  # gone already, or its reader sees the end
+            except trio.BrokenResourceError:
+                pass  # gone already
         self.kill()
 
     # -- inside -----------------------------------------------------------------------------
@@ -224,6 +290,7 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
     async def _finish(self, rest: memoryview) -> None:
         """Send `rest` and release the lock, which the caller holds. Half a send is no send: failing kills."""
         self._rest = rest
+        self._occupied = True
         try:
             await self._flush()
         except BaseException:
@@ -247,5 +314,6 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
             except (OSError, trio.ClosedResourceError, ValueError) as error:
                 raise trio.BrokenResourceError("the connection was dropped") from error
         if patience.cancelled_caught:
+            self._starved = True
             self.kill()
             raise trio.BrokenResourceError(f"the peer read nothing for {self._deadline:g} s")

@@ -7,10 +7,10 @@ import base64
 import pytest
 
 from appliance.errors import Broken, Forbidden, LimitReached, NotFound, TooLarge, Unauthenticated, Unavailable
+from appliance.model.closecodes import Close, code_for
 from appliance.model.frames import chunk, close_frame, ping_frame, text_frame
 from appliance.model.http import Response, Stream
-from appliance.model.closecodes import Close, code_for
-from appliance.web.handshake import canonical_head, check_upgrade, choose_subprotocol
+from appliance.web.handshake import accept_head, check_upgrade, choose_subprotocol
 from appliance.web.head import Head, parse_head
 from appliance.web.limits import Limits, table
 from appliance.web.pace import Pace
@@ -136,19 +136,24 @@ def test_upgrade_of_another_method_or_version_is_refused():
         assert refused.value.status == 426
 
 
-def test_library_sees_a_canonical_head_with_nothing_else_of_the_peers():
+def test_accepted_upgrade_proves_the_key_and_takes_no_extension():
     head = upgrade(
         ("Sec-WebSocket-Extensions", "permessage-deflate; x"), ("Cookie", "a=b"), ("Sec-WebSocket-Protocol", "b, c")
     )
 
     chosen = choose_subprotocol(head, ("c", "b"))
-    seen = canonical_head(head, chosen).decode()
+    status, *fields = accept_head(head, chosen).decode().split("\r\n")
 
-    assert chosen == "b"
-    assert "Extensions" not in seen
-    assert "Cookie" not in seen
-    assert "Sec-WebSocket-Protocol: b\r\n" in seen
-    assert choose_subprotocol(head, ()) is None
+    assert (chosen, choose_subprotocol(head, ())) == ("b", None)
+    assert status == "HTTP/1.1 101 Switching Protocols"
+    assert fields == [
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",  # of the key in RFC 6455, section 1.3
+        "Sec-WebSocket-Protocol: b",
+        "",
+        "",
+    ]
 
 
 def test_answer_has_date_length_and_type():

@@ -268,7 +268,7 @@ async def bug_socket(socket: Socket) -> None:
 
 def stock_sockets() -> list[SocketRoute]:
     return [
-        SocketRoute("/ws", echo_socket, "echo", message_limit=1000, subprotocols=("v1", "v2")),
+        SocketRoute("/ws", echo_socket, "echo", message_limit=1000, subprotocols=("v1", "v2"), binary=True),
         SocketRoute("/ws-secret", echo_socket, "echo", scope="read"),
         SocketRoute("/ws-bug", bug_socket, "bug"),
         SocketRoute("/ws-dialect/{room}", echo_socket, "echo", shutdown_code=1012),
@@ -282,7 +282,7 @@ async def a_house(
     *,
     limits: Limits = LIMITS,
     tls: ssl.SSLContext | None = None,
-    origins: Callable[[Request], bool] | None = None,
+    origins: Sequence[str] = (),
 ) -> AsyncIterator[House]:
     seen: list[str] = []
     front = Front(
