@@ -20,7 +20,7 @@ from appliance.clock import stamp
 from appliance.model.catalog import View
 from appliance.model.event import Event
 
-__all__ = ["bare", "envelope"]
+__all__ = ["BARE", "ENVELOPE", "bare", "envelope"]
 
 BARE = frozenset({"type", "timestamp", "seq", "event_id", "ephemeral", "memory"})
 ENVELOPE = BARE | {
