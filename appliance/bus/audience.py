@@ -91,14 +91,14 @@ class Audience:
         return bool(self._pending)
 
     def add(self, event: Event, now: float) -> bool:
-        """Take an event that may concern this audience. Whether there is something to flush."""
+        """Whether the event concerns this audience: it is shown, or held to be."""
         if not self.topic.matches(event):
             return False
         if self._coalescer is None:
             self._show(event)
         else:
             self._coalesce(self._coalescer, event, now)
-        return self.pending
+        return True
 
     def release(self, now: float, newest: int) -> float:
         """Show what was held until now.

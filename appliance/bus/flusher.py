@@ -46,18 +46,12 @@ class Flusher:
         self.delivered = 0  # events handed to members
 
     def add(self, audience: Audience) -> None:
-        """It has something new."""
-        if audience not in self._queued:
-            self._queued.add(audience)
-            self._queue.append(audience)
-            self._wake.set()
-
-    def hold(self, audience: Audience) -> None:
-        """It may hold something back, until its window ends."""
-        before = self._alarms.due
+        """It has something new, to be shown now or when a window ends."""
+        if audience not in self._queued and audience.pending:
+            self._put(audience)
+        if audience.due < self._alarms.due:
+            self._wake.set()  # to sleep less long
         self._alarms.set(audience, audience.due)
-        if self._alarms.due < before:
-            self._wake.set()
 
     def forget(self, audience: Audience) -> None:
         """It has no members any more."""
@@ -87,10 +81,15 @@ class Flusher:
             if self._alarms.due <= trio.current_time():
                 self._alarms.ring(trio.current_time(), self._release)
 
+    def _put(self, audience: Audience) -> None:
+        self._queued.add(audience)
+        self._queue.append(audience)
+        self._wake.set()
+
     def _release(self, audience: Audience) -> float:
         due = audience.release(trio.current_time(), self._newest(audience.topic.namespace))
-        if audience.members:
-            self.add(audience)
+        if audience.members and audience.pending and audience not in self._queued:
+            self._put(audience)
         return due
 
     def _serve(self, audience: Audience) -> int:
@@ -104,12 +103,12 @@ class Flusher:
         turn = tuple(islice(audience.round, SENDS))
         self._offer(audience, turn, end)
         if len(turn) == SENDS:
-            self.add(audience)
+            self._put(audience)
         else:
             audience.round, audience.complete = None, audience.began
             self._end_round(audience)
             if end.number > audience.began:  # the first of the round have not got what came meanwhile
-                self.add(audience)
+                self._put(audience)
         return len(turn) + 1
 
     def _offer(self, audience: Audience, turn: tuple[Cursor, ...], end: Mark) -> None:

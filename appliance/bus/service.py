@@ -8,7 +8,6 @@ per event and connection.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
@@ -55,6 +54,10 @@ class Subscription:
     def reached(self) -> int:
         """Global position up to which everything was handed over."""
         return self._cursor.reached
+
+    def sent(self, event: Event) -> bool | None:
+        """Whether this event was handed over; None: its topic does not cover it."""
+        return event.global_position <= self.reached if self.topic.matches(event) else None
 
     def leave(self) -> None:
         self._bus.drop(self._cursor)
@@ -187,8 +190,6 @@ class Bus:
         for audience in self._audiences.concerned(event):
             if audience.add(event, now):
                 self._flusher.add(audience)
-            if audience.due < math.inf:
-                self._flusher.hold(audience)
 
     # -- members ----------------------------------------------------------------------------
 
