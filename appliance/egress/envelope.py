@@ -9,7 +9,8 @@ whole under `payload`. In the pascal dialect the members of the data stand at th
 them there.
 
 Names of ours are always ours: a member of the data with such a name is left out where it would stand beside ours, and
-is found under `payload`. The text of the data goes over as it is stored: numbers keep all their digits.
+is found under `payload` (there only `type` is ours). The text of the data goes over as it is stored: numbers keep all
+their digits.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ ENVELOPE = BARE | {
     "payload",
 }
 TAG = frozenset({"type"})
+SYSTEM = {"kind": "system"}  # who caused what nobody claims
 
 
 def bare(event: Event, view: View) -> str:
@@ -69,16 +71,20 @@ def envelope(event: Event, view: View, names: str) -> str:
 
 
 def _labels(view: View) -> str:
-    actor = view.actor or {"kind": "system"}
-    said = (
-        ("memory", view.memory),
-        ("actor", actor),
-        ("entity_type", view.entity),
-        ("entity_id", view.entity_id),
-        ("correlation_id", view.correlation),
-        ("causation_id", view.causation),
-    )
-    return "".join(f',"{name}":{_quoted(value)}' for name, value in said if value)
+    """What is said of the event, each behind a comma."""
+    said: dict[str, object] = {}
+    if view.memory:
+        said["memory"] = view.memory
+    said["actor"] = view.actor or SYSTEM
+    if view.entity:
+        said["entity_type"] = view.entity
+    if view.entity_id:
+        said["entity_id"] = view.entity_id
+    if view.correlation:
+        said["correlation_id"] = view.correlation
+    if view.causation:
+        said["causation_id"] = view.causation
+    return f",{_quoted(said)[1:-1]}"
 
 
 def _members(event: Event, view: View, ours: frozenset[str]) -> str:
@@ -86,7 +92,7 @@ def _members(event: Event, view: View, ours: frozenset[str]) -> str:
     fields = view.fields
     if not fields:
         return ""
-    if fields.keys().isdisjoint(ours) and event.data.startswith("{") and event.data.endswith("}"):
+    if ours.isdisjoint(fields) and event.data.startswith("{") and event.data.endswith("}"):
         text = f",{event.data[1:-1]}"
     else:
         text = "".join(f",{_quoted(name)}:{_raw(raw)}" for name, raw in fields.items() if name not in ours)
