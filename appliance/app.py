@@ -32,6 +32,7 @@ from appliance.egress.clients.service import Manager
 from appliance.errors import ApplianceError, Broken
 from appliance.ingress.door import Door
 from appliance.log import Log
+from appliance.model.catalog import Catalog
 from appliance.model.event import Draft, Event
 from appliance.model.principal import WRITE, Principal
 from appliance.plugins.host import Host
@@ -172,6 +173,7 @@ class House:
             relaxed=loaded.throwaway,
             signed=ground.signed_tokens(settings),
         )
+        self.catalog = Catalog()
         self.clients = Manager(
             world,
             self.identity.verdict,
@@ -261,6 +263,7 @@ class House:
             identity=self.identity,
             door=self.door,
             clients=self.clients,
+            catalog=self.catalog,
             backups=self.backups,
             status=self.status,
             tls=self.tls,

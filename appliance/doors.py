@@ -14,17 +14,23 @@ from prometheus_client import CollectorRegistry
 from appliance import __version__
 from appliance.auth.oauth.routes import oauth_routes
 from appliance.auth.passes import pass_routes
+from appliance.auth.rights import memories_for
 from appliance.auth.routes import token_routes, welcome_routes
 from appliance.auth.service import Identity
 from appliance.bus import Bus
 from appliance.config.schema import Settings
 from appliance.egress.clients.routes import clients_routes
 from appliance.egress.clients.service import Manager
+from appliance.egress.envelope import envelope
+from appliance.egress.sse.events import EventStream
 from appliance.egress.sse.subscribe import Subscribe
+from appliance.egress.websocket.eventing import Eventing
 from appliance.egress.websocket.tail import Tail
 from appliance.ingress.door import Door
+from appliance.ingress.events import Events
 from appliance.ingress.routes import message_store_routes
 from appliance.log import Log
+from appliance.model.catalog import Catalog
 from appliance.model.http import Route, SocketRoute
 from appliance.storage.schedule import Backups, backup_routes
 from appliance.telemetry.gauges import readings
@@ -53,6 +59,7 @@ class Rooms:
     identity: Identity
     door: Door
     clients: Manager
+    catalog: Catalog
     backups: Backups
     status: Status
     tls: Tls | None
@@ -73,6 +80,11 @@ def front(rooms: Rooms, listeners: Sequence[socket.socket]) -> Front:
         tls=rooms.tls.context if rooms.tls else None,
         registry=doors.registry,
     )
+
+
+def no_queue(namespace: int, memories: tuple[str, ...] | None) -> Mapping[str, int]:
+    """The state of a job queue where there are no jobs."""
+    return {"total_jobs": 0, "running": 0, "pending": 0}
 
 
 class Doors:
@@ -113,10 +125,44 @@ class Doors:
             heartbeat=clients.heartbeat,
             dead_after=clients.dead_after,
         )
-        return [tail.route()]
+        eventing = Eventing(
+            rooms.bus,
+            rooms.catalog,
+            rooms.clients,
+            rooms.world,
+            no_queue,
+            memories_for,
+            rooms.log.find,
+            rooms.log.head_position,
+            heartbeat=clients.heartbeat,
+            dead_after=clients.dead_after,
+        )
+        return [*eventing.routes(), tail.route()]
 
     def _live_streams(self) -> list[Route]:
-        return [*clients_routes(self._rooms.clients)]
+        rooms, settings = self._rooms, self._rooms.settings
+        stream = EventStream(
+            rooms.bus,
+            rooms.catalog,
+            rooms.clients,
+            memories_for,
+            rooms.log.find,
+            rooms.log.head_position,
+            names=settings.events.names,
+            coalesce=settings.events.coalesce,
+            heartbeat=settings.clients.heartbeat,
+        )
+        events = Events(
+            rooms.door,
+            rooms.catalog,
+            rooms.log,
+            rooms.world,
+            find=rooms.log.find,
+            announce=rooms.bus.announce,
+            render=lambda event: envelope(event, rooms.catalog.view(event), settings.events.names),
+            witnesses=rooms.clients.witnesses,
+        )
+        return [*stream.routes(), *events.routes(), *clients_routes(rooms.clients)]
 
     def _management(self) -> list[Route]:
         rooms = self._rooms

@@ -185,6 +185,10 @@ class Log:
     async def last(self, namespace: int, stream: str, type: str = "") -> Event | None:
         return await self._readers.submit(lambda reader: reader.last(namespace, stream, type))
 
+    async def find(self, namespace: int, id: str) -> Event | None:
+        """The stored event of this id."""
+        return await self._readers.submit(lambda reader: reader.find(namespace, id))
+
     async def reading(self, work: Callable[[Reader], T]) -> T:
         """Any other read, aside."""
         return await self._readers.submit(work)

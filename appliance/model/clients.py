@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from appliance.model.event import Event
 from appliance.model.http import Outlet, Request, Socket
 
-__all__ = ["Client", "Clients", "Habits"]
+__all__ = ["Client", "Clients", "Habits", "Reading"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,25 @@ class Habits:
     beat: Callable[[float], bytes]  # the sign of life as ready bytes, given the loop's time; shared by all due at once
 
 
+class Reading(Protocol):
+    """One place in the stream of events, as a client holds one or several."""
+
+    @property
+    def lag(self) -> int:
+        """Events it has not been sent yet."""
+        ...
+
+    def sent(self, event: Event) -> bool | None:
+        """Whether this event was handed over; None: it is not followed here."""
+        ...
+
+
 class Client(Protocol):
     """One live connection in the roster."""
 
     id: str
     topics: tuple[str, ...]  # what it follows, as people read it; the endpoint keeps it true
-    lag: Callable[[], int]  # events it has not been sent yet
+    readings: Iterable[Reading]  # where it stands; may be a live view, and is looked at only when somebody asks
 
     def received(self) -> None:
         """A message came from it."""

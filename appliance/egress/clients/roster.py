@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 
 from appliance.clock import stamp
 from appliance.errors import TooManyClients
-from appliance.model.clients import Habits
+from appliance.model.clients import Habits, Reading
+from appliance.model.event import Event
 from appliance.model.http import Outlet, Socket
 from appliance.model.principal import Principal
 
@@ -26,7 +27,8 @@ class Entry:
     """One live connection: `model.clients.Client`."""
 
     __slots__ = (
-        "address", "connected", "habits", "id", "joined", "lag", "messages", "outlet", "principal", "socket", "topics",
+        "address", "connected", "habits", "id", "joined", "messages", "outlet", "principal", "readings", "socket",
+        "topics",
     )  # fmt: skip
 
     def __init__(
@@ -56,7 +58,7 @@ class Entry:
         self.connected = connected
         self.joined = joined
         self.topics: tuple[str, ...] = ()
-        self.lag: Callable[[], int] = _nothing
+        self.readings: Iterable[Reading] = ()
         self.messages = 0
 
     @property
@@ -66,6 +68,11 @@ class Entry:
 
     def received(self) -> None:
         self.messages += 1
+
+    def sent(self, event: Event) -> bool | None:
+        """Whether it was sent this event; None: it does not follow it."""
+        told = [sent for reading in self.readings if (sent := reading.sent(event)) is not None]
+        return any(told) if told else None
 
     def silent_for(self, now: float) -> float:
         """Seconds since the peer last sent anything; 0 where that cannot be told."""
@@ -85,7 +92,7 @@ class Entry:
             "connected_at": stamp(self.connected),
             "idle_s": None if self.socket is None else round(max(0.0, self.silent_for(now)), 1),
             "latency_ms": None if latency is None else round(latency * 1000, 1),
-            "lag": self.lag(),
+            "lag": sum(reading.lag for reading in self.readings),
             "bytes": self.outlet.sent,
             "received": self.messages,
         }
@@ -168,10 +175,6 @@ class Roster:
                 waiting[entry] = now + habits.every
             if found:
                 yield habits, found
-
-
-def _nothing() -> int:
-    return 0
 
 
 def _subject(principal: Principal) -> str:

@@ -17,6 +17,7 @@ from appliance.egress.clients.roster import Entry, Roster
 from appliance.errors import NotFound
 from appliance.model.clients import Habits
 from appliance.model.closecodes import Close
+from appliance.model.event import Event
 from appliance.model.http import Outlet, Request, Socket
 from appliance.model.principal import Principal
 from appliance.world import World
@@ -97,6 +98,12 @@ class Manager:
         """Who is connected in the viewer's namespace, longest first; the operator sees all."""
         now = trio.current_time()
         return [entry.row(now) for entry in self._roster if _sees(viewer, entry)]
+
+    def witnesses(self, viewer: Principal, event: Event) -> list[dict[str, object]]:
+        """Who of those the viewer sees follows this event, and whether it was sent to them."""
+        now = trio.current_time()
+        told = [(entry, entry.sent(event)) for entry in self._roster if _sees(viewer, entry)]
+        return [entry.row(now) | {"sent": sent} for entry, sent in told if sent is not None]
 
     def close(self, viewer: Principal, id: str, reason: str) -> None:
         """End one connection; its client may come back.

@@ -147,7 +147,7 @@ class EventStream:
                     return chunk(dialect.connected(seq) + (dialect.resync(start.lost, last) if start.lost else b""))
 
                 subscription = await self._bus.follow(topic, dialect, exchange.outlet, start.since, greeting=greeting)
-                client.lag = lambda: subscription.lag
+                client.readings = (subscription,)
                 try:
                     await exchange.closed()
                 finally:

@@ -81,6 +81,7 @@ class Subscribe:
             with self._clients.enter(request, exchange.outlet, HABITS) as client:
                 client.topics = topic.names
                 subscription = await self._bus.follow(topic, POKES, exchange.outlet, since, greeting=POKES.ready)
+                client.readings = (subscription,)
                 try:
                     await exchange.closed()
                 finally:

@@ -124,7 +124,6 @@ class _Session:
         self._seen: tuple[str, ...] | None = ()  # memories; None: all
         self._fluent = False  # it has subscribed: it speaks our dialect, and is told what it got wrong
         self._ignored = 0
-        client.lag = lambda: self._subscription.lag if self._subscription else 0
 
     async def begin(self, wish: Wish, last: str) -> None:
         await self._follow(wish, last, self._status)
@@ -178,6 +177,7 @@ class _Session:
             self._subscription = await house.bus.follow(
                 topic, self._dialect, self._outlet, start.since, greeting=greeting
             )
+            self._client.readings = (self._subscription,)
         else:
             await self._subscription.move(topic, start.since, dialect=self._dialect, greeting=greeting)
 

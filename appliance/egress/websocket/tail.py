@@ -111,6 +111,7 @@ class Tail:
         with self._clients.enter(socket.request, socket.outlet, self._habits, socket) as client:
             client.topics = topic.names
             subscription = await self._bus.follow(topic, self._dialect, socket.outlet, position)
+            client.readings = (subscription,)
             try:
                 while True:
                     await socket.receive()  # a tail has nothing to ask: what comes is read and left

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from appliance.egress.clients.roster import Entry, Roster
 from appliance.errors import TooManyClients
 from appliance.model.clients import Habits
-from appliance.model.event import Namespace
+from appliance.model.event import Event, Namespace
 from appliance.model.principal import Principal
 
 PINGED = Habits("eventing", "websocket", 30.0, 90.0, lambda now: b"ping")
@@ -21,6 +21,17 @@ COMMENTED = Habits("pokes", "sse", 15.0, math.inf, lambda now: b"comment")
 
 class Peer:
     sent = 7
+
+
+class Place:
+    """A reading that lags by so much, and was sent every event of streams it follows."""
+
+    def __init__(self, lag: int, stream: str = "") -> None:
+        self.lag = lag
+        self.stream = stream
+
+    def sent(self, event: Event) -> bool | None:
+        return event.global_position <= 5 if event.stream == self.stream else None
 
 
 def entry(
@@ -113,7 +124,7 @@ def test_counts_are_those_of_a_set(moves: list[tuple[int, bool]]):
 
 def test_a_row_tells_what_an_operator_asks():
     one = entry(4, habits=COMMENTED)
-    one.topics, one.lag = ("order",), lambda: 3
+    one.topics, one.readings = ("order",), (Place(1), Place(2))
     one.received()
     assert one.row(1.0) == {
         "id": "4",
@@ -130,3 +141,12 @@ def test_a_row_tells_what_an_operator_asks():
         "bytes": 7,
         "received": 1,
     }
+
+
+def test_a_client_was_sent_an_event_if_any_of_its_places_was():
+    one = entry()
+    one.readings = (Place(0, "a"), Place(0, "b"))
+    happened = [
+        Event(1, stream, "T", 0, position, "", "{}", None, 0) for stream, position in (("a", 5), ("b", 6), ("c", 1))
+    ]
+    assert [one.sent(event) for event in happened] == [True, False, None]
