@@ -7,7 +7,7 @@ stretch of the log behind it. Both ends are bounded, and the answer says how far
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -54,7 +54,7 @@ class Trace(msgspec.Struct, omit_defaults=True):
     actor: Mapping[str, str]
     looked_until: int  # global position up to which effects and related events were looked for
     chain: list[Link]
-    clients: list[Mapping[str, object]]
+    clients: list[dict[str, Any]]
     memory: str = ""
     correlation_id: str = ""
     causation_id: str = ""
@@ -89,7 +89,7 @@ async def traced(
         actor=view.actor,
         looked_until=later[-1].global_position if later else event.global_position,
         chain=[*reversed(causes), *_later(event, view, later, catalog, seen)],
-        clients=list(clients),
+        clients=[dict(client) for client in clients],
         memory=view.memory,
         correlation_id=view.correlation,
         causation_id=view.causation,
