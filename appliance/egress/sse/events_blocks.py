@@ -25,14 +25,21 @@ from appliance.model.topic import Lost
 __all__ = ["KEEP_ALIVE", "Blocks", "block", "farewell"]
 
 RETRY = 3000  # ms until a client that lost us comes back
-KEEP_ALIVE = b": keepalive\n\n"
+KEEP_ALIVE = b": keepalive\n"  # an empty line behind it would be an empty event to httpx-sse, once there was an id
+
+# No line ends to the standard, but to JavaScript of old, and to readers that split text as Python does.
+LINE_ENDS = tuple((end.encode(), b"\\u%04x" % ord(end)) for end in "\x85\u2028\u2029")
 
 
 def block(name: str, data: bytes, *, id: int | None = None, retry: int | None = None) -> bytes:
-    """One block. `data` is JSON without raw line ends; whatever could end a line is taken out of `name`."""
+    """One block. `data` is JSON without raw line ends; what could end a line in `name` becomes a blank."""
+    for end, escaped in LINE_ENDS:
+        if end in data:
+            data = data.replace(end, escaped)
     more = b"" if id is None else b"id: %d\n" % id
     more += b"" if retry is None else b"retry: %d\n" % retry
-    return b"event: %b\ndata: %b\n%b\n" % (_line(name).encode(), data, more)
+    line = " ".join(name.splitlines()) or "message"
+    return b"event: %b\ndata: %b\n%b\n" % (line.encode(), data, more)
 
 
 def farewell(pause: int) -> bytes:
@@ -97,7 +104,3 @@ class Blocks:
 
     def gap(self, lost: Lost) -> bytes:
         return chunk(self.resync(f"events before {lost.oldest} have been removed", str(lost.asked - 1), lost.oldest))
-
-
-def _line(name: str) -> str:
-    return "".join(" " if character in "\r\n\0" else character for character in name)

@@ -169,7 +169,7 @@ async def test_a_comment_every_30_seconds(autojump_clock: trio.testing.MockClock
         assert len(client.body) == began
         await trio.sleep(60.2)
 
-        assert client.body[began:] == b": keepalive\n\n" * 3
+        assert client.body[began:] == b": keepalive\n" * 3
         assert len(client.blocks()) == 1
 
 
