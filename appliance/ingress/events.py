@@ -20,9 +20,9 @@ from appliance.errors import NotFound
 from appliance.ids import canonical_uuid
 from appliance.ingress.door import Door
 from appliance.ingress.trace import Trace, TraceLog, Witnesses, traced
-from appliance.ingress.wanted import Wanted, wanted
+from appliance.ingress.wanted import wanted
 from appliance.model.catalog import Catalog
-from appliance.model.event import Event
+from appliance.model.event import Draft, Event
 from appliance.model.http import Lane, Request, Response, Route, json_response
 from appliance.model.principal import READ, WRITE, Principal
 from appliance.world import World
@@ -116,16 +116,15 @@ class Events:
         """Raises what `wanted` and `Door.write` raise; nothing is written or told then."""
         who = _caller(request)
         entries, many = wanted(self._catalog, who, request.body)
-        entries = [Wanted(one.type, self._door.checked(one.draft)) for one in entries]
+        passing = [self._door.checked(one.draft) for one in entries if not one.type.stored]
         lasting = [one.draft for one in entries if one.type.stored]
         stored: Sequence[Event] = ()
         if lasting:
             key = request.headers.get("idempotency-key", "")
             fingerprint = hashlib.sha256(request.body).digest() if key else b""
             stored = await self._door.write(who, lasting, key=key, fingerprint=fingerprint)
-        written = iter(stored)
-        events = [next(written) if one.type.stored else self._told(who, one) for one in entries]
-        rows = [_accepted(event) for event in events]
+        written, told = iter(stored), iter([self._told(who, draft) for draft in passing])
+        rows = [_accepted(next(written if one.type.stored else told)) for one in entries]
         return json_response(Batch(rows) if many else rows[0], 201 if lasting else 202)
 
     async def show(self, request: Request) -> Response:
@@ -143,8 +142,8 @@ class Events:
         found = await traced(event, self._catalog, self._log, find, seen, self._witnesses(who, event))
         return json_response(found, headers=(("cache-control", "no-store"),))
 
-    def _told(self, who: Principal, one: Wanted) -> Event:
-        space, draft = who.namespace.key, one.draft
+    def _told(self, who: Principal, draft: Draft) -> Event:
+        space = who.namespace.key
         event = Event(
             namespace=space,
             stream=draft.stream,
