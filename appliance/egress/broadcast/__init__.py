@@ -1,0 +1,1 @@
+"""Broadcast channels over WebSocket: short messages that say "something changed", with history."""
