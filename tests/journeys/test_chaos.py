@@ -17,8 +17,9 @@ def seed() -> int:
     return random.SystemRandom().randrange(1 << 32)
 
 
-def test_readers_that_are_cut_off_and_resume_miss_nothing_and_see_nothing_twice(tmp_path: Path, seed: int):
-    findings = chaos.dropping(tmp_path, clients=100, rate=200, share=0.2, seconds=3, seed=seed)
+@pytest.mark.parametrize("who", chaos.RESUMABLE)
+def test_readers_that_are_cut_off_and_resume_miss_nothing_and_see_nothing_twice(tmp_path: Path, who: str, seed: int):
+    findings = chaos.dropping(tmp_path, who=who, clients=100, rate=200, share=0.2, seconds=3, seed=seed)
 
     print(f"seed {seed}: {findings}")
     assert findings.complaints == []

@@ -15,7 +15,7 @@ from typing import Any
 from tests.load.crowd import EVENT, Endpoint
 from tests.load.machine import Started
 
-__all__ = ["ENDPOINTS", "http_head", "nchan_sse", "pokes", "tail", "websocket_head"]
+__all__ = ["ENDPOINTS", "eventing", "events", "http_head", "nchan_sse", "pokes", "tail", "websocket_head"]
 
 BATCH = 64  # events of one call at most
 
@@ -56,6 +56,30 @@ def tail(server: Started) -> Endpoint:
     )
 
 
+def eventing(server: Started) -> Endpoint:
+    """Our `/api/v1/ws`: one type of event per channel, chosen by filter; it says when nothing is missed any more."""
+    path = "/api/v1/ws?types=Fan{c}"
+    return Endpoint(
+        subscribe=websocket_head(path, server.token),
+        again=websocket_head(path + "&since={last}", server.token),
+        ready="QueueStatus",
+        position='"seq":',
+        **_written(server, type="Fan{c}"),
+    )
+
+
+def events(server: Started) -> Endpoint:
+    """Our `/api/v1/events`, the same as server-sent events."""
+    request = "GET /api/v1/events?types=Fan{c}"
+    return Endpoint(
+        framing="sse",
+        subscribe=http_head(request, server.token),
+        again=http_head(request, server.token, "Last-Event-ID: {last}"),
+        position="id: ",
+        **_written(server, type="Fan{c}"),
+    )
+
+
 def pokes(server: Started) -> Endpoint:
     """Our `/subscribe`, an event stream: it tells the position of each event in a stream that is new every time."""
     name = f"fan{time.time_ns()}"
@@ -68,12 +92,12 @@ def pokes(server: Started) -> Endpoint:
     )
 
 
-def _written(server: Started, category: str = "fan{c}") -> dict[str, Any]:
+def _written(server: Started, category: str = "fan{c}", type: str = "Measured") -> dict[str, Any]:
     return {
         "publish": "http",
         "head": _posted("/rpc", server.token),
         "opening": '["stream.writeMany",[',
-        "item": f'{{"stream":"{category}-1","type":"Measured","data":{EVENT}}}',
+        "item": f'{{"stream":"{category}-1","type":"{type}","data":{EVENT}}}',
         "closing": "]]",
         "batch": BATCH,
     }
@@ -105,14 +129,16 @@ def _redis(server: Started) -> Endpoint:
     )
 
 
-def _tail_tls(server: Started) -> Endpoint:
-    return replace(tail(server), tls=True)
+def _encrypted(server: Started) -> Endpoint:
+    return replace(eventing(server), tls=True)
 
 
 ENDPOINTS: dict[str, Callable[[Started], Endpoint]] = {
-    "appliance": tail,
+    "appliance": eventing,
+    "appliance tail": tail,
+    "appliance sse": events,
     "appliance pokes": pokes,
-    "appliance tls": _tail_tls,
+    "appliance tls": _encrypted,
     "nchan": _socketed,
     "nchan many": _nchan,
     "nchan sse": nchan_sse,

@@ -67,10 +67,10 @@ class Field:
 def fanout(arena: Arena) -> Contest:
     field = Field(arena)
     for clients in (100, 1000):
-        for who in ("appliance", "nchan", "bun", "redis", "ws", "websockets"):
+        for who in ("appliance", "appliance tail", "nchan", "bun", "redis", "ws", "websockets"):
             field.add(who, f"{clients} W64", Crowd(clients, window=SATURATED))
     for clients in (100, 1000):
-        for who in ("appliance", "nchan", "bun", "redis", "ws", "websockets", "trio"):
+        for who in ("appliance", "appliance tail", "nchan", "bun", "redis", "ws", "websockets", "trio"):
             field.add(who, f"{clients} W1", Crowd(clients, window=LOCKSTEP))
     for who in ("appliance", "nchan", "bun", "websockets"):
         field.add(who, "1000 50/s", Crowd(1000, rate=50))
@@ -100,9 +100,9 @@ def fanout(arena: Arena) -> Contest:
 def sse(arena: Arena) -> Contest:
     field = Field(arena)
     for label, window in (("1000 W64", SATURATED), ("1000 W1", LOCKSTEP)):
-        for who in ("appliance pokes", "nchan sse"):
+        for who in ("appliance sse", "appliance pokes", "nchan sse"):
             field.add(who, label, Crowd(1000, window=window))
-    ours = "appliance pokes"
+    ours = "appliance sse"
     return field.contest(
         "sse",
         "one channel over server-sent events; deliveries per second",
@@ -132,11 +132,11 @@ def small(arena: Arena) -> Contest:
 def idle(arena: Arena) -> Contest:
     field = Field(arena)
     everybody, some = Crowd(IDLE, rate=CALM, patience=30), Crowd(1000, rate=CALM)
-    for who in ("appliance", "appliance pokes", "nchan", "nchan sse", "bun"):
+    for who in ("appliance", "appliance sse", "nchan", "nchan sse", "bun"):
         field.add_fresh(who, "10000", everybody)
     for who in ("appliance", "trio"):
         field.add_fresh(who, "1000", some)
-    ws, events = "appliance 10000", "appliance pokes 10000"
+    ws, events = "appliance 10000", "appliance sse 10000"
     return field.contest(
         "idle",
         f"{IDLE:,} connections that hear {CALM:g} events per second, a fresh server each",
@@ -156,7 +156,7 @@ def channels(arena: Arena) -> Contest:
     field = Field(arena)
     for count in (100, 1000):
         crowd = Crowd(10 * count, channels=count, window=SATURATED)
-        field.add("appliance", f"{count}x10", crowd)
+        field.add("appliance tail", f"{count}x10", crowd)
         field.add("nchan many", f"{count}x10", crowd)
     return field.contest(
         "channels",
@@ -164,9 +164,9 @@ def channels(arena: Arena) -> Contest:
         Goal(
             "channels/linear",
             "server time per delivery, 1,000 channels against 100",
-            ("appliance 1000x10",),
+            ("appliance tail 1000x10",),
             "cpu_us",
-            "appliance 100x10",
+            "appliance tail 100x10",
             at_most=1.5,
         ),
     )
@@ -175,16 +175,16 @@ def channels(arena: Arena) -> Contest:
 def filters(arena: Arena) -> Contest:
     field = Field(arena)
     for count in (50, 100):
-        field.add("appliance filtered", f"{count} filters", Crowd(10 * count, channels=count, window=SATURATED))
+        field.add("appliance", f"{count} filters", Crowd(10 * count, channels=count, window=SATURATED))
     return field.contest(
         "filters",
         "ten readers to a filter, every event matches one",
         Goal(
             "filters/linear",
             "server time per delivery, 100 filters against 50",
-            ("appliance filtered 100 filters",),
+            ("appliance 100 filters",),
             "cpu_us",
-            "appliance filtered 50 filters",
+            "appliance 50 filters",
             at_most=2.0,
         ),
     )

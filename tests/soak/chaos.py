@@ -15,11 +15,12 @@ from pathlib import Path
 
 from tests.load import fanservers
 from tests.load.crowd import Crowd, Tally, gather
-from tests.load.endpoints import tail
+from tests.load.endpoints import ENDPOINTS
 from tests.load.machine import Started
 
-__all__ = ["Findings", "Vitals", "dropping", "never_reading", "one_stalled"]
+__all__ = ["RESUMABLE", "Findings", "Vitals", "dropping", "never_reading", "one_stalled"]
 
+RESUMABLE = ("appliance", "appliance sse", "appliance tail")  # endpoints, by their names in `endpoints.ENDPOINTS`
 SETTLE = 20.0  # seconds after which strangers' connections must be gone
 SPARE_MIB = 64.0  # what a server may need beside its budget
 BUG = 1011
@@ -58,15 +59,18 @@ class Vitals:
         return cls(len(os.listdir(f"/proc/{server.pid}/fd")), *counted)
 
 
-def dropping(folder: Path, *, clients: int, rate: float, share: float, seconds: float, seed: int) -> Findings:
-    """`share` of the crowd is cut off every second while events flow; each comes back and resumes by position."""
+def dropping(folder: Path, *, who: str, clients: int, rate: float, share: float, seconds: float, seed: int) -> Findings:
+    """`share` of the crowd is cut off every second while events flow; each comes back and resumes by position.
+
+    `who` is the endpoint, a name of `endpoints.ENDPOINTS`.
+    """
     crowd = Crowd(clients, rate=rate, drop=share, start=0, patience=60)
     with fanservers.appliance(folder) as server:
         before = _settled(server)
-        tally = gather(server, tail(server), crowd, seconds=seconds, seed=seed)
+        tally = gather(server, ENDPOINTS[who](server), crowd, seconds=seconds, seed=seed)
         findings = Findings(
-            f"{clients} readers, {tally.events} events, {tally.drops} cut off by us and {tally.cut_by_server} by the "
-            f"server, {tally.comebacks} came back: {_exactly(tally)}; "
+            f"{who}: {clients} readers, {tally.events} events, {tally.drops} cut off by us and {tally.cut_by_server} "
+            f"by the server, {tally.comebacks} came back: {_exactly(tally)}; "
             f"p50 {tally.p50_ms:.1f} ms, p99 {tally.p99_ms:.1f} ms"
         )
         _check_whole(tally, findings)
@@ -85,7 +89,7 @@ def one_stalled(folder: Path, *, clients: int, rate: float, seconds: float, roun
         for number in range(rounds):
             seen: dict[Crowd, Tally] = {}
             for crowd in (calm, stalled) if number % 2 else (stalled, calm):
-                seen[crowd] = gather(server, tail(server), crowd, seconds=seconds, seed=seed + number)
+                seen[crowd] = gather(server, ENDPOINTS["appliance"](server), crowd, seconds=seconds, seed=seed + number)
                 _check_whole(seen[crowd], findings)
             ratios.append(seen[stalled].p99_ms / seen[calm].p99_ms)
         _check_vitals(server, before, findings)
@@ -103,7 +107,7 @@ def never_reading(
     crowd = Crowd(stalled + readers, stalled=stalled, rate=rate, hold=grace + SETTLE, patience=60)
     with fanservers.appliance(folder, **settings) as server:
         before = _settled(server)
-        tally = gather(server, tail(server), crowd, seconds=seconds, seed=seed)
+        tally = gather(server, ENDPOINTS["appliance"](server), crowd, seconds=seconds, seed=seed)
         closes = _metrics(server).get(f'appliance_web_socket_closes_total{{code="{SLOW}"}}', 0.0)
         grown = tally.most_mib - tally.kib * crowd.clients / 1024 - tally.before_mib
         findings = Findings(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.load import fanservers
 from tests.load.crowd import EVENT, Crowd, Tally, command, tally
-from tests.load.endpoints import tail
+from tests.load.endpoints import ENDPOINTS
 from tests.load.machine import GENERATOR_CORE, Started, free_port
 from tests.soak.chaos import BUG, Findings
 from tests.soak.victim import Caller
@@ -32,7 +32,7 @@ def restarting(folder: Path, *, clients: int, events: int, spread: float, most: 
     crowd = Crowd(clients, spread=spread, start=0, until=events, patience=PATIENCE)
     third = events // 3
     with _serving(folder, port) as server:
-        words = command(server, tail(server), crowd, seconds=PATIENCE, seed=seed, core=GENERATOR_CORE)
+        words = command(server, ENDPOINTS["appliance"](server), crowd, seconds=PATIENCE, seed=seed, core=GENERATOR_CORE)
         generator = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
             _wait_for(clients, server, generator)
@@ -84,7 +84,7 @@ def _write(server: Started, first: int, last: int) -> None:
     caller = Caller(server.port, server.token)
     for number in range(first, last):
         text = EVENT.replace("{n}", str(FIRST + number)).replace("{t}", "1" + "0" * 15)
-        caller.call("stream.write", "fan0-1", {"type": "Measured", "data": json.loads(text)})
+        caller.call("stream.write", "fan0-1", {"type": "Fan0", "data": json.loads(text)})
     caller.close()
 
 
