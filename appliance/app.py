@@ -23,7 +23,7 @@ from appliance import ground
 from appliance.auth.service import Identity
 from appliance.auth.store import DEFAULT
 from appliance.bus import Bus
-from appliance.config.keeping import Keeping
+from appliance.config.keeping import FOR_EVER, Keeping
 from appliance.config.load import Loaded
 from appliance.config.reload import Reloader, when_saved
 from appliance.config.schema import Settings
@@ -33,6 +33,7 @@ from appliance.errors import ApplianceError, Broken
 from appliance.ingress.door import Door
 from appliance.log import Log
 from appliance.model.catalog import Catalog
+from appliance.model.channels import CATEGORY
 from appliance.model.event import Draft, Event
 from appliance.model.principal import WRITE, Principal
 from appliance.plugins.host import Host
@@ -154,6 +155,7 @@ class House:
         self._settings, self._place, self._logs = settings, place, logs
         self._notifier = Notifier.from_environment(os.environ)
         self._keeping = Keeping(settings)
+        self._keeping.declared[CATEGORY] = settings.broadcast.retention or FOR_EVER
 
         self.log = Log(engine, world, lambda events: self.bus.publish(events))
         self._rekeep(settings)

@@ -17,8 +17,12 @@ from appliance.auth.passes import pass_routes
 from appliance.auth.rights import memories_for
 from appliance.auth.routes import token_routes, welcome_routes
 from appliance.auth.service import Identity
+from appliance.auth.store import DEFAULT
 from appliance.bus import Bus
 from appliance.config.schema import Settings
+from appliance.egress.broadcast.routes import channel_routes
+from appliance.egress.broadcast.seats import Seats
+from appliance.egress.broadcast.service import Broadcast
 from appliance.egress.clients.routes import clients_routes
 from appliance.egress.clients.service import Manager
 from appliance.egress.envelope import envelope
@@ -26,12 +30,14 @@ from appliance.egress.sse.events import EventStream
 from appliance.egress.sse.subscribe import Subscribe
 from appliance.egress.websocket.eventing import Eventing
 from appliance.egress.websocket.tail import Tail
+from appliance.ingress.broadcast import Broadcasts
 from appliance.ingress.door import Door
 from appliance.ingress.events import Events
 from appliance.ingress.routes import message_store_routes
 from appliance.log import Log
 from appliance.model.catalog import Catalog
-from appliance.model.http import Route, SocketRoute
+from appliance.model.http import Request, Route, SocketRoute
+from appliance.model.principal import READ, WRITE, Principal
 from appliance.storage.schedule import Backups, backup_routes
 from appliance.telemetry.gauges import readings
 from appliance.telemetry.status import Status
@@ -94,6 +100,7 @@ class Doors:
         self._rooms = rooms
         self.registry = CollectorRegistry()
         self.registry.register(readings(rooms.log, rooms.bus))
+        self.seats = Seats()
         self.sockets = self._live_sockets()
         self.routes = [*self._message_store(), *self._live_streams(), *self._management()]
         self.routes += self._about_itself()
@@ -137,7 +144,41 @@ class Doors:
             heartbeat=clients.heartbeat,
             dead_after=clients.dead_after,
         )
-        return [*eventing.routes(), tail.route()]
+        return [*eventing.routes(), self._broadcast_socket(), tail.route()]
+
+    def _broadcast_socket(self) -> SocketRoute:
+        rooms, settings = self._rooms, self._rooms.settings.broadcast
+        return Broadcast(
+            rooms.bus,
+            rooms.log,
+            self.seats,
+            rooms.clients,
+            rooms.catalog,
+            rooms.identity.visitor,
+            memories_for,
+            stranger=self._stranger if settings.anonymous else None,
+            heartbeat=settings.heartbeat,
+            dead_after=settings.dead_after,
+            channels=settings.channels,
+            frames=settings.frames,
+        ).route()
+
+    def _stranger(self) -> Principal:
+        """Who listens to channels without a token, where that is allowed."""
+        return Principal(self._rooms.identity.namespace(DEFAULT), frozenset({READ}), subject="anonymous")
+
+    def _tester(self, request: Request) -> Principal:
+        """Who writes to channels over the test route."""
+        return Principal(self._rooms.identity.namespace(DEFAULT), frozenset({WRITE}), subject="test")
+
+    def _channels(self) -> list[Route]:
+        rooms = self._rooms
+        sending = Broadcasts(rooms.door, self.seats, rooms.bus.flushed, rooms.world.new_id)
+        return [
+            sending.route(),
+            *channel_routes(self.seats, rooms.log.reading),
+            *([sending.test_route(self._tester)] if rooms.settings.broadcast.test_route else ()),
+        ]
 
     def _live_streams(self) -> list[Route]:
         rooms, settings = self._rooms, self._rooms.settings
@@ -162,7 +203,7 @@ class Doors:
             render=lambda event: envelope(event, rooms.catalog.view(event), settings.events.names),
             witnesses=rooms.clients.witnesses,
         )
-        return [*stream.routes(), *events.routes(), *clients_routes(rooms.clients)]
+        return [*stream.routes(), *events.routes(), *self._channels(), *clients_routes(rooms.clients)]
 
     def _management(self) -> list[Route]:
         rooms = self._rooms
