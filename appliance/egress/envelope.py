@@ -37,6 +37,7 @@ ENVELOPE = BARE | {
     "payload",
 }
 TAG = frozenset({"type"})
+LINE_ENDS = tuple((end, f"\\u{ord(end):04x}") for end in "\x85\u2028\u2029")
 SYSTEM = {"kind": "system"}  # who caused what nobody claims
 
 
@@ -113,10 +114,13 @@ def _raw(part: msgspec.Raw) -> str:
 def _line(text: str) -> str:
     """JSON that no reader takes for more than one line.
 
-    A line end can only stand between two tokens; the two that JavaScript once knew only inside a text.
+    A line end can only stand between two tokens; those of JavaScript of old, and of readers that split text as
+    Python does, only inside a text.
     """
     if "\n" in text or "\r" in text:
         text = text.replace("\n", " ").replace("\r", " ")
-    if "\u2028" in text or "\u2029" in text:
-        text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    if not text.isascii():
+        for end, escaped in LINE_ENDS:
+            if end in text:
+                text = text.replace(end, escaped)
     return text
