@@ -12,8 +12,9 @@ from collections.abc import Iterator
 import msgspec
 
 from appliance.bus.coalesce import Coalescer
+from appliance.bus.past import Past
 from appliance.bus.resume import Resume
-from appliance.bus.ring import Block, Mark, Ring
+from appliance.bus.ring import Block, Mark, Ring, Shelf
 from appliance.model.event import Event
 from appliance.model.http import Outlet
 from appliance.model.names import category_of
@@ -61,10 +62,15 @@ class Cursor:
 class Audience:
     """One topic in one dialect: its ring of ready bytes, and who reads it."""
 
-    def __init__(self, topic: Topic, dialect: Dialect, ring: Ring) -> None:
+    def __init__(self, topic: Topic, dialect: Dialect, shelf: Shelf, *, blocks: int) -> None:
+        """
+        Args:
+            blocks: most blocks of its ring.
+        """
         self.topic = topic
         self.dialect = dialect
-        self.ring = ring
+        self.ring = Ring(shelf, most=blocks)
+        self.past = Past(shelf)
         self.members: dict[Cursor, None] = {}  # an ordered set: who joined first is served first
         self.level: dict[Cursor, None] = {}  # members that have everything sealed so far
         self.shown = 0  # events encoded for it
@@ -129,6 +135,11 @@ class Audience:
             self.ring.push(self.dialect.join(parts), position=self._position, events=len(parts))
             self._joined.clear()
         return self.ring.end
+
+    def clear(self) -> None:
+        """Leave the shelf."""
+        self.ring.clear()
+        self.past.clear()
 
     def since(self, number: int) -> Block:
         """As `Ring.since`; members at the same place share the joined bytes."""

@@ -6,14 +6,16 @@ that is level again. Whoever needs longer than the grace is cut, so that a ring 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from weakref import WeakKeyDictionary
 
 import structlog
 import trio
 
-from appliance.bus.audience import Cursor
+from appliance.bus.audience import Audience, Cursor
+from appliance.bus.past import Leaf
 from appliance.bus.resume import PAGE, Resume, Seen
 from appliance.bus.ring import Mark
 from appliance.errors import LimitReached, Unavailable
@@ -65,6 +67,7 @@ class CatchUp:
         self._grace = grace
         self._late: dict[Cursor, _Late] = {}  # who is cut first is first: the grace is the same for all
         self._reading = 0
+        self._turns: WeakKeyDictionary[Audience, trio.Lock] = WeakKeyDictionary()
         self.delivered = 0  # events handed to members
         self.lagged = 0  # events by which members fell out of the ring
         self.cut = 0  # members ended after their grace
@@ -169,35 +172,64 @@ class CatchUp:
         await self._send_history(cursor, resume)
 
     async def _send_history(self, cursor: Cursor, resume: Resume, seen: Sequence[Seen] = ()) -> None:
+        shared = not seen and cursor.audience.topic.stream is None
         self._reading += 1
         try:
             while cursor in cursor.audience.members and (query := resume.wanted(self._page())) is not None:
-                await self._send_page(cursor, resume, query, seen)
+                if shared:
+                    await self._send_leaf(cursor, resume)
+                else:
+                    await self._send_page(cursor, resume, query, seen)
         finally:
             self._reading -= 1
         cursor.resume, cursor.owed = None, 0
 
+    async def _send_leaf(self, cursor: Cursor, resume: Resume) -> None:
+        past, now = cursor.audience.past, trio.current_time()
+        leaf = past.find(resume.next, now)
+        if leaf is None:
+            async with self._turns.setdefault(cursor.audience, trio.Lock()):
+                leaf = past.find(resume.next, now) or await self._read_leaf(cursor.audience, resume)
+        data, count = leaf.between(resume.next, resume.boundary)
+        await self._send(cursor, data, count)
+        resume.passed(min(leaf.last, resume.boundary))
+
+    async def _read_leaf(self, audience: Audience, resume: Resume) -> Leaf:
+        """Read on for all members; one at a time reads for an audience, so that the others find it."""
+        past, topic, first, edition = audience.past, audience.topic, resume.next, audience.past.edition
+        through = past.room(first, resume.boundary)
+        events = await self._read(topic.query(global_position=first, through=through, limit=PAGE))
+        last = events[-1].global_position if events else through
+        parts = [(event.global_position, data) for event, data in self._encoded(audience, events)]
+        leaf = Leaf(first, last, parts, audience.dialect.join, made=trio.current_time())
+        if past.edition == edition and audience.members:
+            past.add(leaf)
+        return leaf
+
     async def _send_page(self, cursor: Cursor, resume: Resume, query: Query, seen: Sequence[Seen]) -> None:
         events = await self._read(query)
-        parts = self._encoded(cursor, events, seen)
+        parts = [
+            data for event, data in self._encoded(cursor.audience, events) if not any(part.has(event) for part in seen)
+        ]
         count, last = len(parts), events[-1:]
-        if parts:
-            data = cursor.audience.dialect.join(parts)
-            del events, parts  # a slow peer holds its bytes, not what they were made of
+        data = cursor.audience.dialect.join(parts) if parts else b""
+        del events, parts  # a slow peer holds its bytes, not what they were made of
+        await self._send(cursor, data, count)
+        resume.took(last)
+
+    async def _send(self, cursor: Cursor, data: bytes, count: int) -> None:
+        if data:
             await cursor.outlet.send_all(data)
         else:
             await trio.lowlevel.checkpoint()  # a long way without a match is not walked in one breath
-        resume.took(last)
         self.delivered += count
         cursor.owed = max(0, cursor.owed - count)
 
-    def _encoded(self, cursor: Cursor, events: list[Event], seen: Sequence[Seen]) -> list[bytes]:
-        passes, encode = cursor.audience.topic.filter, cursor.audience.dialect.encode
-        return [
-            encode(event)
-            for event in events
-            if (passes is None or passes.passes(event)) and not any(part.has(event) for part in seen)
-        ]
+    def _encoded(self, audience: Audience, events: list[Event]) -> Iterator[tuple[Event, bytes]]:
+        passes, encode = audience.topic.filter, audience.dialect.encode
+        for event in events:
+            if passes is None or passes.passes(event):
+                yield event, encode(event)
 
     def _page(self) -> int:
         """Events read at once: fewer when many read, who all hold a page while their peers take it."""

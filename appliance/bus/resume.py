@@ -66,11 +66,11 @@ class Resume:
     @property
     def reached(self) -> int:
         """Global position up to which everything was read; of a stream, which is read by its own, where it began."""
-        return max(0, (self._next or 0) - 1)
+        return max(0, self.next - 1)
 
     def seen(self) -> Seen:
         """What its reader will have had, asked when the boundary is drawn; `through` is still open."""
-        return Seen(self._topic, self._position, self._next or 0, OPEN)
+        return Seen(self._topic, self._position, self.next, OPEN)
 
     def wanted(self, limit: int = PAGE) -> Query | None:
         """What to read next, at most `limit` events; None: the boundary is reached, go live."""
@@ -79,6 +79,15 @@ class Resume:
         return self._topic.query(
             position=self._position, global_position=self._next, through=self.boundary, limit=limit
         )
+
+    @property
+    def next(self) -> int:
+        """First global position not read yet."""
+        return self._next or 0
+
+    def passed(self, position: int) -> None:
+        """Everything up to this global position was read; not for a stream, which is read by its own."""
+        self._next = position + 1
 
     def took(self, events: list[Event]) -> None:
         """The answer to `wanted`. A reader may cut a page short; only an empty one means there is no more.

@@ -9,7 +9,7 @@ finding the block costs nothing; the biggest ring would have to be searched for 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 __all__ = ["Block", "Mark", "Ring", "Shelf"]
 
@@ -27,23 +27,28 @@ class Block(NamedTuple):
     end: Mark  # the place behind it
 
 
+class _Holder(Protocol):
+    def forget(self) -> None:
+        """Drop the oldest."""
+
+
 class Shelf:
-    """What all rings hold together, never more than `budget` bytes."""
+    """What all rings and all that was read for them hold together, never more than `budget` bytes."""
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.size = 0  # bytes
-        self._blocks: OrderedDict[tuple[Ring, int], int] = OrderedDict()  # sizes, oldest first
+        self._blocks: OrderedDict[tuple[_Holder, int], int] = OrderedDict()  # sizes, oldest first
 
-    def put(self, ring: Ring, number: int, size: int) -> None:
-        self._blocks[ring, number] = size
+    def put(self, holder: _Holder, number: int, size: int) -> None:
+        self._blocks[holder, number] = size
         self.size += size
         while self.size > self.budget:
             oldest, _ = next(iter(self._blocks))
             oldest.forget()
 
-    def take(self, ring: Ring, number: int) -> None:
-        self.size -= self._blocks.pop((ring, number))
+    def take(self, holder: _Holder, number: int) -> None:
+        self.size -= self._blocks.pop((holder, number))
 
 
 class Ring:

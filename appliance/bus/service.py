@@ -17,7 +17,7 @@ from appliance.bus.audience import Audience, Audiences, Cursor
 from appliance.bus.catchup import CatchUp
 from appliance.bus.flusher import Flusher
 from appliance.bus.resume import Resume, Seen
-from appliance.bus.ring import Ring, Shelf
+from appliance.bus.ring import Shelf
 from appliance.model.event import Event, Query
 from appliance.model.http import Outlet
 from appliance.model.topic import Dialect, Topic
@@ -114,6 +114,7 @@ class Bus:
         self._shelf = Shelf(budget)
         self._flusher = Flusher(newest, self._fell_behind, self.drop)
         self._catch_up = CatchUp(read, newest, oldest, self.drop, pieces=budget // 4, grace=grace)
+        self._highest: dict[int, int] = {}  # global position seen, by namespace
         self._coalesced = 0  # by audiences that are gone
         self._nursery: trio.Nursery | None = None
         self.members = 0
@@ -174,6 +175,7 @@ class Bus:
         if self._audiences:
             now = trio.current_time()
             for event in events:
+                self._see(event.namespace, event.global_position)
                 self._add(event, now)
 
     def announce(self, event: Event) -> None:
@@ -185,6 +187,14 @@ class Bus:
     async def flushed(self) -> None:
         """Wait until everything published before the call was offered to all level members."""
         await self._flusher.flushed()
+
+    def _see(self, namespace: int, position: int) -> None:
+        """Positions rise, unless a namespace was emptied or older events are imported: then nothing read is true."""
+        if position <= self._highest.get(namespace, 0):
+            for audience in self._audiences:
+                if audience.topic.namespace == namespace:
+                    audience.past.clear()
+        self._highest[namespace] = position
 
     def _add(self, event: Event, now: float) -> None:
         for audience in self._audiences.concerned(event):
@@ -223,7 +233,7 @@ class Bus:
             self._coalesced += audience.coalesced
             self._audiences.drop(audience)
             self._flusher.forget(audience)
-            audience.ring.clear()
+            audience.clear()
 
     def change(self, old: Cursor, topic: Topic, dialect: Dialect, since: int | None) -> tuple[Cursor, int, Resume]:
         """Draw the line between two topics of a member, in one step: no await in here."""
@@ -266,13 +276,14 @@ class Bus:
     def _join(self, topic: Topic, dialect: Dialect, outlet: Outlet, since: int | None) -> tuple[Cursor, Resume]:
         audience = self._audiences.get(topic, dialect)
         if audience is None:
-            audience = Audience(topic, dialect, Ring(self._shelf, most=self._blocks))
+            audience = Audience(topic, dialect, self._shelf, blocks=self._blocks)
             self._audiences.put(audience)
         cursor = Cursor(audience, outlet)
         audience.members[cursor] = None
         self.members += 1
         resume = Resume.since(topic, since)
         self._catch_up.take_place(cursor, resume)
+        self._highest[topic.namespace] = max(self._highest.get(topic.namespace, 0), resume.boundary)
         return cursor, resume
 
     def _fell_behind(self, cursor: Cursor) -> None:

@@ -9,6 +9,8 @@ import pytest
 import trio
 import trio.testing
 
+from appliance.bus.past import KEEP
+from appliance.errors import Unavailable
 from appliance.model.event import Event
 from appliance.model.topic import Topic
 from tests.rooms.bus.doubles import Numbers, Peer, a_bus
@@ -107,7 +109,7 @@ async def test_greeting_may_name_the_position_behind_which_nothing_is_missed():
         assert peer.words == "from:3 4"
 
 
-async def test_pages_are_smaller_while_many_read():
+async def test_pages_are_smaller_while_many_read_streams():
     """Memory: a storm of returning readers holds no more events at once than a few do."""
     async with a_bus() as book:
         book.write("a-1", 600)
@@ -117,10 +119,69 @@ async def test_pages_are_smaller_while_many_read():
 
         async with trio.open_nursery() as nursery:
             for peer in peers:
-                nursery.start_soon(book.bus.follow, Topic(1), Numbers(), peer, 1)
+                nursery.start_soon(book.bus.follow, Topic(1, stream="a-1"), Numbers(), peer, 0)
             await trio.testing.wait_all_tasks_blocked()
             for peer in peers:
                 peer.open.set()
 
         assert {tuple(peer.numbers) for peer in peers} == {tuple(range(1, 601))}
         assert book.reads[999].limit == 100
+
+
+async def test_a_crowd_that_returns_at_once_reads_the_log_as_one():
+    """Reconnect storm (reliability 9): each from its own position, every event once, one encoding for all."""
+    async with a_bus() as book:
+        book.write("a-1", 1200)
+        dialect, peers = Numbers(), [Peer() for _ in range(500)]
+
+        async with trio.open_nursery() as nursery:
+            for number, peer in enumerate(peers):
+                nursery.start_soon(book.bus.follow, Topic(1), dialect, peer, 1 + number % 50)
+            for _ in range(5):
+                await trio.lowlevel.checkpoint()
+                book.write("a-1")
+        await trio.testing.wait_all_tasks_blocked()
+
+        for number, peer in enumerate(peers):
+            assert peer.numbers == list(range(1 + number % 50, 1206))
+        assert dialect.encoded <= 1210
+        assert len(book.reads) < 60
+
+
+async def test_what_was_read_before_a_namespace_was_emptied_is_not_shown_again():
+    async with a_bus() as book:
+        book.write("a-1", 5)
+        dialect, peer, later = Numbers(), Peer(), Peer()
+        await book.bus.follow(Topic(1, filter=OfType("Happened")), dialect, peer, 1)
+
+        book.events.clear()
+        book.write("a-1", 8, type="Dull")
+        await book.bus.follow(Topic(1, filter=OfType("Happened")), dialect, later, 1)
+
+        assert (peer.words, later.words) == ("1 2 3 4 5", "")
+
+
+async def test_what_was_read_is_forgotten_after_a_while(autojump_clock: trio.testing.MockClock):
+    async with a_bus() as book:
+        book.write("a-1", 5)
+        dialect = Numbers()
+        await book.bus.follow(Topic(1), dialect, Peer(), 1)
+
+        await trio.sleep(KEEP - 1)
+        await book.bus.follow(Topic(1), dialect, Peer(), 1)
+        within = len(book.reads)
+        await trio.sleep(2)
+        await book.bus.follow(Topic(1), dialect, Peer(), 1)
+
+        assert (within, len(book.reads)) == (1, 2)
+
+
+async def test_reader_whose_log_fails_says_so_and_leaves():
+    async with a_bus() as book:
+        book.write("a-1", 5)
+        book.broken = True
+
+        with pytest.raises(Unavailable):
+            await book.bus.follow(Topic(1), Numbers(), Peer(), 1)
+
+        assert book.bus.members == 0

@@ -17,7 +17,7 @@ from appliance.model.topic import Topic
 from appliance.testing.simulation import Simulation
 from tests.rooms.simulation.history import Connection, History, Violation
 
-__all__ = ["Lines", "Node", "Reader", "Writer"]
+__all__ = ["Announcer", "Every", "Lines", "Node", "Reader", "Writer"]
 
 LONG = 1000.0  # seconds: longer than a universe lasts
 STREAMS = ("a-1", "a-2", "b-1", "c")
@@ -33,10 +33,27 @@ class Node:
     closing: bool = False  # writers stop
 
 
+@dataclass(frozen=True)
+class Every:
+    """A filter: one event in some, the same ones for everybody."""
+
+    nth: int
+
+    def passes(self, event: Event) -> bool:
+        return event.ephemeral or event.global_position % self.nth == 0
+
+
 class Lines(Plain):
-    """A dialect of one line an event: what a checker needs to know."""
+    """A dialect of one line an event: what a checker needs to know. Announcements with one id are merged."""
+
+    window = 0.05
+
+    def key(self, event: Event) -> str:
+        return event.id
 
     def encode(self, event: Event) -> bytes:
+        if event.ephemeral:
+            return f"~ {event.global_position} {event.data}\n".encode()
         return f"{event.global_position} {event.position} {event.id}\n".encode()
 
     def join(self, parts: Sequence[bytes]) -> bytes:
@@ -110,6 +127,23 @@ class Writer:
             return
         if found != [event]:
             raise Violation(f"read {found} after {event} was acknowledged")
+
+
+@dataclass
+class Announcer:
+    """Tells in passing how far two jobs are."""
+
+    simulation: Simulation
+    _said: int = 0
+
+    async def work(self, node: Node) -> None:
+        rng = self.simulation.rng
+        while not node.closing:
+            await trio.sleep(rng.expovariate(100.0))
+            self._said += 1
+            namespace, key = rng.choice(node.namespaces), rng.choice(("x", "y"))
+            place = node.log.head_position(namespace)
+            node.bus.announce(Event(namespace, "a-1", "Progress", -1, place, key, f"{key}:{self._said}", None, 0))
 
 
 class Link:
@@ -187,12 +221,26 @@ class Reader:
             link.kill()
 
     def _remember(self, connection: Connection, link: Link) -> None:
+        newest: dict[str, int] = {}  # value announced last, by key
         for line in link.got.decode().splitlines():
             place, position, id = line.split()
+            if place == "~":
+                self._check_announced(connection, int(position), id, newest)
+                continue
             connection.got.append(int(place))
             self.next = 1 + int(position if self.topic.stream is not None else place)
             self.history.show(self.topic.namespace, int(place), id)
             self.history.counts["delivered"] += 1
+
+    def _check_announced(self, connection: Connection, seq: int, value: str, newest: dict[str, int]) -> None:
+        """It stands behind every stored event shown before it, and the values of a key rise."""
+        key, number = value.split(":")
+        if self.topic.stream is None and connection.got and seq < connection.got[-1]:
+            raise Violation(f"{value} stands at {seq}, behind {connection.got[-1]}")
+        if int(number) <= newest.get(key, -1):
+            raise Violation(f"{value} came after {newest[key]}")
+        newest[key] = int(number)
+        self.history.counts["announced"] += 1
 
     def check_complete(self, stored: Sequence[Event]) -> None:
         """After a quiet time it has everything there is."""

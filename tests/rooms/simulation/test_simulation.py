@@ -45,7 +45,16 @@ def test_universes_are_eventful():
     for seed in range(1, 20):
         total += play(seed).counts
 
-    for happening in ("acknowledged", "delivered", "gave up", "VersionConflict", "Unavailable", "power cut", "broke"):
+    for happening in (
+        "acknowledged",
+        "delivered",
+        "announced",
+        "gave up",
+        "VersionConflict",
+        "Unavailable",
+        "power cut",
+        "broke",
+    ):
         assert total[happening], happening
 
 

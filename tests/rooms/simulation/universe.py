@@ -21,7 +21,7 @@ from appliance.model.topic import Topic
 from appliance.storage.sqlite import SqliteEngine
 from appliance.testing.faults import FaultyDisk
 from appliance.testing.simulation import Simulation
-from tests.rooms.simulation.clients import Node, Reader, Writer
+from tests.rooms.simulation.clients import Announcer, Every, Node, Reader, Writer
 from tests.rooms.simulation.history import History, Violation
 from tests.rooms.storage.store import token_row
 
@@ -77,6 +77,7 @@ class _Universe:
         self.namespaces: list[int] = []
         self.writers = [Writer(simulation, self.history, f"w{n}") for n in range(self.rng.randint(1, 5))]
         self.readers: list[Reader] = []
+        self.announcer = Announcer(simulation)
 
     async def live(self) -> None:
         self._found()
@@ -105,6 +106,10 @@ class _Universe:
                     Topic(namespace, categories=("b", "c")),
                     Topic(namespace, categories=("a",), group=Group(number % 2, 2)),
                     Topic(namespace, stream="a-1"),
+                    Topic(namespace, stream="a-1", ephemeral=True),
+                    Topic(namespace, ephemeral=True),
+                    Topic(namespace, ephemeral=True, filter=Every(3)),
+                    Topic(namespace, categories=("a",), filter=Every(2)),
                 )
             )
             start = 0 if topic.stream is not None else self.rng.choice((0, None))
@@ -162,7 +167,7 @@ class _Universe:
             self.disk.fail(call, at=self.rng.randint(1, 150), times=times, full=full)
 
     async def _busy(self, node: Node, nursery: trio.Nursery, *, quiet: bool) -> None:
-        for client in (*self.readers, *self.writers):
+        for client in (*self.readers, *self.writers, self.announcer):
             nursery.start_soon(client.work, node)
         await trio.sleep(self.rng.uniform(0.0, self.rng.choice((0.05, 0.3, 1.0))))
         if not quiet and self.rng.random() < 0.7:

@@ -1,0 +1,82 @@
+"""Leaves of the log, read for one member and kept for the next."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.bus.past import KEEP, Leaf, Past
+from appliance.bus.ring import Shelf
+
+BIG = 1_000_000
+
+
+def leaf(first: int, last: int, *, step: int = 1, made: float = 0.0) -> Leaf:
+    """Every `step`-th position is seen, as its number and a space."""
+    events = [(n, b"%d " % n) for n in range(first, last + 1) if n % step == 0]
+    return Leaf(first, last, events, b"".join, made=made)
+
+
+def test_leaf_gives_what_is_asked_for_and_the_whole_without_a_copy():
+    one = leaf(1, 6, step=2)
+
+    assert [one.between(1, 6), one.between(3, 9), one.between(3, 5), one.between(5, 5)] == [
+        (b"2 4 6 ", 3),
+        (b"4 6 ", 2),
+        (b"4 ", 1),
+        (b"", 0),
+    ]
+    assert one.between(1, 6)[0] is one.between(2, 9)[0]
+
+
+def test_leaves_are_found_by_position_and_new_ones_end_before_the_next():
+    past = Past(Shelf(BIG))
+    early, late = leaf(1, 10), leaf(21, 30)
+    past.add(late)
+    past.add(early)
+
+    assert [past.find(position, 0.0) for position in (1, 10, 11, 20, 25, 31)] == [early, early, None, None, late, None]
+    assert [past.room(11, 100), past.room(11, 15), past.room(31, 100)] == [20, 15, 100]
+
+
+def test_leaves_are_forgotten_after_a_while():
+    past = Past(Shelf(BIG))
+    past.add(leaf(1, 10, made=5.0))
+    past.add(leaf(11, 20, made=6.0))
+
+    assert past.find(1, 5.0 + KEEP) is None
+    assert past.find(11, 5.0 + KEEP) is not None
+
+
+def test_clearing_leaves_the_shelf_empty_and_begins_a_new_edition():
+    shelf = Shelf(BIG)
+    past = Past(shelf)
+    past.add(leaf(1, 10))
+
+    past.clear()
+
+    assert (shelf.size, past.size, past.edition, past.find(1, 0.0)) == (0, 0, 1, None)
+
+
+@given(
+    newest=st.integers(1, 60),
+    readers=st.lists(st.tuples(st.integers(1, 70), st.integers(1, 60), st.integers(1, 8)), max_size=25),
+    step=st.integers(1, 7),
+    budget=st.sampled_from([0, 400, 2000, BIG]),
+)
+def test_readers_who_share_leaves_see_every_event_of_their_range_once(newest, readers, step, budget):
+    """Each begins and ends somewhere and reads pages of its own length; the shelf may be too small for all."""
+    shelf = Shelf(budget)
+    past = Past(shelf)
+    for first, through, page in readers:
+        position, boundary, seen = first, min(through, newest), b""
+        while position <= boundary:
+            found = past.find(position, 0.0)
+            if found is None:
+                found = leaf(position, min(past.room(position, boundary), position + page - 1), step=step)
+                past.add(found)
+            seen += found.between(position, boundary)[0]
+            position = min(found.last, boundary) + 1
+
+        assert [int(word) for word in seen.split()] == [n for n in range(first, boundary + 1) if n % step == 0]
+        assert shelf.size == past.size <= budget
