@@ -98,28 +98,18 @@ def channel_routes(seats: Seats, reading: Reading, may: May = by_scope) -> tuple
 
 def _rows(reader: ChannelReader, seats: Seats, namespace: int, after: str, limit: int) -> list[ChannelRow]:
     """The first `limit` channels behind `after`, those stored and those only listened to, by name in byte order."""
-    heads = reader.heads(namespace, prefix=stream_of(""), after=stream_of(after) if after else "", limit=limit)
-    stored = {channel_of(head.stream): head.version for head in heads}
-    offsets = {**dict.fromkeys(seats.channels(namespace), -1), **stored}
-    names = sorted(((name.encode(), name) for name in offsets), key=lambda pair: pair[0])
-    found = [name for encoded, name in names if encoded > after.encode()][:limit]
-    return [
-        ChannelRow(
-            name, seats.count(namespace, name), offsets[name] if name in stored else _offset(reader, namespace, name)
-        )
-        for name in found
-    ]
-
-
-def _offset(reader: ChannelReader, namespace: int, channel: str) -> int:
-    head = reader.head(namespace, stream_of(channel))
-    return -1 if head is None else head.version
+    heads = reader.heads(namespace, prefix=stream_of(""), after=stream_of(after), limit=limit)
+    offsets = {channel_of(head.stream): head.version for head in heads}
+    live = [name for name in seats.channels(namespace) if name.encode() > after.encode()]
+    names = sorted({*offsets, *live}, key=str.encode)[:limit]  # of both kinds, whatever is missing here lies behind
+    return [ChannelRow(name, seats.count(namespace, name), offsets.get(name, -1)) for name in names]
 
 
 def _extent(reader: ChannelReader, namespace: int, channel: str) -> tuple[int, int | None]:
     """Offsets of the newest message ever and of the oldest stored one."""
+    head = reader.head(namespace, stream_of(channel))
     stored = reader.events(Query(namespace, stream_of(channel), limit=1))
-    return _offset(reader, namespace, channel), stored[0].position if stored else None
+    return -1 if head is None else head.version, stored[0].position if stored else None
 
 
 def _limit(query: Mapping[str, str]) -> int:
