@@ -43,16 +43,12 @@ def a_liar(framing: str, lie: Lie) -> Iterator[Started]:
 
 def _serve(listener: socket.socket, framing: str, lie: Lie) -> None:
     readers: list[socket.socket] = []
-    publisher: socket.socket | None = None
     with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-        while len(readers) < READERS or publisher is None:
+        while True:  # until the test ends
             peer = stack.enter_context(listener.accept()[0])
-            threading.Thread(target=_pump, args=(peer, readers, framing, lie), daemon=True).start()
-            if publisher is None:  # the generator opens it first
-                publisher = peer
-            else:
+            if len(readers) < READERS:  # the publisher comes last
                 readers.append(peer)
-        listener.accept()  # until the test ends
+            threading.Thread(target=_pump, args=(peer, readers, framing, lie), daemon=True).start()
 
 
 def _pump(peer: socket.socket, readers: list[socket.socket], framing: str, lie: Lie) -> None:

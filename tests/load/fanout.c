@@ -599,8 +599,8 @@ int main(int argc, char **argv) {
         clients[i].last = option.from ? strtoull(option.from, NULL, 10) : 0;
     }
     receivers = (option.clients - option.stalled) / option.channels;
-    open_publisher();
     double before = server_kib(), cpu = 0, most = before, opened_after = open_all();
+    open_publisher();  /* last: who has nothing to say for seconds would be shown out */
     settle(option.settle);
     double after = server_kib(), busy = -own_cpu(), whole = run(&cpu, &most);
     busy += own_cpu();
