@@ -34,8 +34,13 @@ class Changes:
         """From now on, in tasks of `nursery`."""
         self._nursery = nursery
 
-    async def make(self, work: Callable[[Engine], T], adopt: Callable[[T], None]) -> T:
+    async def make(
+        self, work: Callable[[Engine], T], adopt: Callable[[T], None], *, first: Callable[[], None] = lambda: None
+    ) -> T:
         """Change the store, then our picture of it. Goes on to its end even if the caller leaves.
+
+        Args:
+            first: called when its turn has come: nothing else changes the picture from here on. It may refuse.
 
         Raises:
             Unavailable: the appliance is stopping.
@@ -47,6 +52,7 @@ class Changes:
         async def carry_out() -> None:
             try:
                 async with self._turn:
+                    first()
                     result = await self._log.control(work)
                     adopt(result)
                 done.append(result)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -10,9 +12,9 @@ import trio
 
 from appliance.auth.book import Book
 from appliance.auth.credentials import OWNER_OF_STATE, Credential
-from appliance.auth.oauth.clients import forget_client
+from appliance.auth.oauth.clients import OAuthClient, forget_client
 from appliance.clock import MICROSECONDS
-from appliance.errors import Unavailable
+from appliance.errors import ApplianceError, Unavailable
 from appliance.model.principal import MCP
 from appliance.storage.ports import StateChange
 from appliance.world import World
@@ -32,7 +34,12 @@ class _Identity(Protocol):
     book: Book
 
     async def keep(
-        self, *rows: Credential, drop: Sequence[Credential] = (), besides: Sequence[StateChange] = ()
+        self,
+        *rows: Credential,
+        drop: Callable[[], Sequence[Credential]] = ...,
+        besides: Sequence[StateChange] = ...,
+        check: Callable[[], None] = ...,
+        then: Callable[[], None] = ...,
     ) -> None: ...
 
 
@@ -53,11 +60,13 @@ class Housekeeping:
         """Lasts until cancelled."""
         while True:
             await trio.sleep(EVERY)
-            try:
-                await self.write_down()
-                await self._put_away()
-            except Unavailable:
-                continue  # a full disk, say; the next round tries again, and until then memory knows better
+            with contextlib.suppress(Unavailable):  # a full disk, say: memory knows better until the next round
+                await self.round()
+
+    async def round(self) -> None:
+        """Raises Unavailable: not everything could be written; the next round tries again."""
+        await self.write_down()
+        await self._put_away()
 
     def used(self, row: Credential, now_us: int) -> None:
         """Whoever uses an access token need not fetch another one."""
@@ -70,17 +79,25 @@ class Housekeeping:
 
     async def write_down(self) -> None:
         """Put the new ends of access tokens on disk."""
-        waiting, self._extended = self._extended, set()
-        known = [self._identity.book.get(id) for id in waiting]
-        rows = [one.row for one in known if one is not None]
-        for start in range(0, len(rows), SLICE):
-            await self._identity.keep(*rows[start : start + SLICE])
+        while self._extended:
+            some = [self._extended.pop() for _ in range(min(SLICE, len(self._extended)))]
+            known = [self._identity.book.get(id) for id in some]
+            rows = [one.row for one in known if one is not None]
+            try:
+                await self._identity.keep(*rows, check=partial(self._still_there, rows))
+            except ApplianceError:
+                self._extended.update(some)
+                raise
+
+    def _still_there(self, rows: Sequence[Credential]) -> None:
+        """One that was ended meanwhile must not be written back."""
+        if any(self._identity.book.get(row.id) is None for row in rows):
+            raise Unavailable("an access token ended while its new end was to be written")
 
     async def _put_away(self) -> None:
         book, now = self._identity.book, self._world.wall_us()
-        old = [known.row for known in book if _is_over(known.row, now)]
-        for start in range(0, len(old), SLICE):
-            await self._identity.keep(drop=old[start : start + SLICE])
+        while old := [known.row for known in book if _is_over(known.row, now)][:SLICE]:
+            await self._identity.keep(drop=partial(list, old))
         strangers = [
             client
             for client in book.clients.values()
@@ -89,12 +106,15 @@ class Housekeeping:
         ended = [(digest, key) for digest, (until, key) in book.ended.items() if until + KEPT < now]
         changes = [forget_client(client) for client in strangers]
         changes += [StateChange(key, OWNER_OF_STATE, ENDED + digest, None) for digest, key in ended]
-        for start in range(0, len(changes), SLICE):
-            await self._identity.keep(besides=changes[start : start + SLICE])
-        for client in strangers:
-            book.clients.pop(client.id, None)
-        for digest, _ in ended:
-            book.ended.pop(digest, None)
+        if changes:
+            await self._identity.keep(besides=changes, then=lambda: _leave_out(book, strangers, ended))
+
+
+def _leave_out(book: Book, strangers: Sequence[OAuthClient], ended: Sequence[tuple[str, int]]) -> None:
+    for client in strangers:
+        book.clients.pop(client.id, None)
+    for digest, _ in ended:
+        book.ended.pop(digest, None)
 
 
 def _is_over(row: Credential, now: int) -> bool:

@@ -20,12 +20,12 @@ from appliance.auth.service import Identity
 from appliance.auth.store import TokenWish
 from appliance.auth.tickets import LIFETIME
 from appliance.clock import MICROSECONDS, stamp
-from appliance.errors import NotFound, Rejected
+from appliance.errors import LimitReached, NotFound
 from appliance.model.http import Request, Response, Route, json_response
 from appliance.model.principal import ADMIN, READ, Principal
 from appliance.world import World
 
-__all__ = ["NewKey", "NewStreamToken", "pass_routes"]
+__all__ = ["MOST_OF_ONE", "NewKey", "NewStreamToken", "pass_routes"]
 
 DAY = 24 * 3600 * MICROSECONDS
 STREAM_TOKEN = 3600  # seconds
@@ -99,7 +99,8 @@ def _key_routes(identity: Identity, world: World) -> tuple[Route, ...]:
         known = identity.book.get(id)
         if known is None or known.row.kind != "api key" or known.principal.namespace != who.namespace:
             raise NotFound("there is no such API key", hint="GET /api/v1/api-keys lists them")
-        await identity.keep(drop=[known.row])
+        row = known.row
+        await identity.keep(drop=lambda: [row])
         return Response(204)
 
     path = "/api/v1/api-keys"
@@ -122,11 +123,9 @@ def _browser_routes(identity: Identity, world: World) -> tuple[Route, ...]:
         wanted = decoded(request.body or b"{}", NewStreamToken, like='{"memory": "work"}')
         text, digest = mint("stream", world.secret)
         row = _stream_token(who, wanted.memory, world.new_id(), digest, world.wall_us())
-        if (
-            sum(known.row.parent == who.token_id and known.row.kind == "stream" for known in identity.book)
-            > MOST_OF_ONE
-        ):
-            raise Rejected(f"a token has {MOST_OF_ONE} stream tokens at most", hint="use one again: it lives an hour")
+        parents = [known.row.parent for known in identity.book if known.row.kind == "stream"]
+        if parents.count(who.token_id) >= MOST_OF_ONE:
+            raise LimitReached("this token has too many stream tokens", retry_after=60, hint="use one of them again")
         await identity.keep(row)
         assert row.expires is not None
         left = (row.expires - row.created) // MICROSECONDS
@@ -138,7 +137,8 @@ def _browser_routes(identity: Identity, world: World) -> tuple[Route, ...]:
         mine = known is not None and (known.row.parent == who.token_id or who.may(ADMIN))
         if known is None or known.row.kind != "stream" or known.principal.namespace != who.namespace or not mine:
             raise NotFound("there is no such stream token")
-        await identity.keep(drop=[known.row])
+        row = known.row
+        await identity.keep(drop=lambda: [row])
         return Response(204)
 
     path = EVENTS + "/tokens"

@@ -82,20 +82,20 @@ class Identity:
         self._deleted: set[str] = set()  # namespaces that an old token does not bring back
         self._changes = Changes(log)
         self._visits = Visits(self.attempts)
-        self._housekeeping = Housekeeping(self, world)
+        self.housekeeping = Housekeeping(self, world)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         async with trio.open_nursery() as nursery:
             self._changes.begin(nursery)
             await self._load()
             task_status.started()
-            nursery.start_soon(self._housekeeping.run)
+            nursery.start_soon(self.housekeeping.run)
             nursery.start_soon(self.signed.follow)
             await trio.sleep_forever()
 
     async def drain(self) -> None:
         """How long access tokens are good for by now."""
-        await self._housekeeping.write_down()
+        await self.housekeeping.write_down()
 
     def reload(self) -> None:
         """Read the keys of signed tokens again. Raises ConfigError: those of before stay."""
@@ -247,7 +247,7 @@ class Identity:
         if found is None:
             raise store.no_such_token(id)
         if found.kind != "token":
-            await self.keep(drop=[found])
+            await self.keep(drop=lambda: [found])
             return found
         now = self._world.wall_us()
         row = await self._changes.make(
@@ -258,23 +258,32 @@ class Identity:
     async def keep(
         self,
         *rows: Credential,
-        drop: Sequence[Credential] = (),
+        drop: Callable[[], Sequence[Credential]] = lambda: (),
         besides: Sequence[StateChange] = (),
+        check: Callable[[], None] = lambda: None,
         then: Callable[[], None] = lambda: None,
     ) -> None:
         """Store credentials that are no namespace tokens, end others, and make other changes of state: all or nothing.
 
         Args:
+            drop: asked, when the turn of this change has come, what to end.
+            check: called then too; raises to refuse.
             then: called once it is on disk, in the same step as our picture changes.
         """
-        changes = [*map(keep, rows), *map(forget, drop), *besides]
+        ended: list[Credential] = []
+        changes = [*map(keep, rows), *besides]
+
+        def first() -> None:
+            check()
+            ended.extend(drop())
+            changes.extend(map(forget, ended))
 
         def adopt(_: int) -> None:
-            self.book.forget(*drop)
+            self.book.forget(*ended)
             self.book.adopt(*rows)
             then()
 
-        await self._changes.make(lambda engine: engine.change_state(changes), adopt)
+        await self._changes.make(lambda engine: engine.change_state(changes), adopt, first=first)
 
     # The first visit
 
@@ -316,7 +325,7 @@ class Identity:
         if known is not None:
             if known.row.kind not in _TAKEN[shown.way] or self.book.fate(known.row.id, now):
                 return None
-            self._housekeeping.used(known.row, now)
+            self.housekeeping.used(known.row, now)
             return known.principal
         if shown.way is Way.HEADER and shown.text.count(".") == 2:
             found, honest = self.signed.principal(shown.text, self.book, now)

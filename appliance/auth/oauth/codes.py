@@ -45,14 +45,14 @@ class Codes:
 
     lifetime: float = LIFETIME
     most: int = 1000  # held at once
-    _held: OrderedDict[bytes, tuple[float, Agreement, bool]] = field(default_factory=OrderedDict)  # end, what, spent
+    _held: OrderedDict[bytes, tuple[float, Agreement, int]] = field(default_factory=OrderedDict)  # end, what, uses
 
     def issue(self, code: str, agreement: Agreement, now: float) -> None:
         """Raises LimitReached: too many are out."""
         self._drop_expired(now)
         if len(self._held) >= self.most:
             raise LimitReached("too many codes are out", retry_after=60)
-        self._held[hash_token(code)] = (now + self.lifetime, agreement, False)
+        self._held[hash_token(code)] = (now + self.lifetime, agreement, 0)
 
     def spend(self, code: str, now: float) -> tuple[Agreement | None, bool]:
         """What it is good for, and whether it has been spent before. None: not known, or expired."""
@@ -60,9 +60,14 @@ class Codes:
         digest = hash_token(code)
         if digest not in self._held:
             return None, False
-        until, agreement, spent = self._held[digest]
-        self._held[digest] = (until, agreement, True)
-        return agreement, spent
+        until, agreement, uses = self._held[digest]
+        self._held[digest] = (until, agreement, uses + 1)
+        return agreement, uses > 0
+
+    def replayed(self, code: str) -> bool:
+        """Whether it has come twice."""
+        held = self._held.get(hash_token(code))
+        return held is not None and held[2] > 1
 
     def _drop_expired(self, now: float) -> None:
         while self._held and next(iter(self._held.values()))[0] <= now:

@@ -59,8 +59,8 @@ class Inspection:
         row = known.row
         if row.kind == "token" or not _may_end(by, known):
             return
-        family = self._identity.book.family(row.family) if row.kind == "refresh" else []
-        await self._identity.keep(drop=family or [row])
+        family = row.family if row.kind == "refresh" else ""
+        await self._identity.keep(drop=lambda: self._identity.book.family(family) or [row])
 
     async def _revoke_signed(self, by: OAuthClient | Principal, text: str) -> None:
         book = self._identity.book

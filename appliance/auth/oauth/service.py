@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
@@ -40,7 +40,7 @@ REGISTRATIONS = 10  # of strangers from one address at once; one more each minut
 
 
 class Authority:
-    """OAuth 2 for one `Identity`. It holds what lives shorter than a restart: codes, and refreshes under way."""
+    """OAuth 2 for one `Identity`. Codes live here, and no longer than until a restart."""
 
     def __init__(self, identity: Identity, world: World) -> None:
         self._identity = identity
@@ -48,8 +48,6 @@ class Authority:
         self._world = world
         self._codes = Codes()
         self._registrations = Attempts(burst=REGISTRATIONS)
-        self._refreshing: set[str] = set()  # refresh tokens that are being exchanged right now
-        self._ended: set[str] = set()  # families that ended while one of their tokens was being written
 
     # Clients
 
@@ -100,7 +98,7 @@ class Authority:
     async def end_client(self, client: OAuthClient) -> None:
         """It and all its tokens are worth nothing from now on."""
         await self._identity.keep(
-            drop=self._book.of_client(client.id),
+            drop=lambda: self._book.of_client(client.id),
             besides=[forget_client(client)],
             then=lambda: self._forget_client(client),
         )
@@ -138,41 +136,61 @@ class Authority:
     async def _for_itself(self, client: OAuthClient, form: Form) -> dict[str, object]:
         scopes = _within(form, client.scopes)
         text, row = self._access(client, scopes, client.namespace, client.memories, "")
-        await self._identity.keep(row)
+        await self._identity.keep(row, check=lambda: self._check_client(client))
         return _answer(text, row)
 
     async def _by_code(self, client: OAuthClient, form: Form) -> dict[str, object]:
-        agreement, spent = self._codes.spend(form.need("code"), self._world.now())
-        if agreement is not None and spent:
+        code = form.need("code")
+        agreement, spent = self._codes.spend(code, self._world.now())
+        if agreement is None:
+            raise _invalid_grant("the code is not known, or has expired")
+        if spent:
             await self._end_family(agreement.family)
-        fits = agreement and answers(agreement, client.id, form.get("redirect_uri"), form.get("code_verifier"))
-        if agreement is None or spent or not fits:
-            raise OAuthError("invalid_grant", "the code is not known, was used, or was given to somebody else")
-        return await self._pair(client, agreement.scopes, agreement.scopes, agreement)
+            raise _invalid_grant("the code was used before: everything that came of it has ended")
+        if not answers(agreement, client.id, form.get("redirect_uri"), form.get("code_verifier")):
+            raise _invalid_grant("the code was given to somebody else")
+
+        def check() -> None:
+            self._check_client(client)
+            if self._codes.replayed(code):
+                raise _invalid_grant("the code has come twice")
+
+        return await self._pair(client, agreement.scopes, agreement, check=check)
 
     async def _again(self, client: OAuthClient, form: Form) -> dict[str, object]:
         known = self._book.find(form.need("refresh_token"))
         if known is None or known.row.kind != "refresh" or known.row.client != client.id:
-            raise OAuthError("invalid_grant", "the refresh token is not known")
+            raise _invalid_grant("the refresh token is not known")
         old, now = known.row, self._world.wall_us()
-        if old.revoked is not None or old.id in self._refreshing:
-            await self._end_family(old.family)
-            raise OAuthError("invalid_grant", "the refresh token was used before: everything that came of it has ended")
-        if old.state(now) != "valid":
-            raise OAuthError("invalid_grant", "the refresh token has expired")
+        if old.state(now) == "expired":
+            raise _invalid_grant("the refresh token has expired")
         scopes = _within(form, old.scopes)
-        whole = Agreement(client.id, "", "", old.scopes, old.namespace, old.memories, old.family)
-        self._refreshing.add(old.id)
+        source = Agreement(client.id, "", "", old.scopes, old.namespace, old.memories, old.family)
+
+        def check() -> None:
+            self._check_client(client)
+            known = self._book.get(old.id)  # as it is when this one's turn has come
+            if known is None or known.row.revoked is not None:
+                raise _Replayed
+
         try:
-            return await self._pair(client, scopes, old.scopes, whole, msgspec.structs.replace(old, revoked=now))
-        finally:
-            self._refreshing.discard(old.id)
+            return await self._pair(client, scopes, source, msgspec.structs.replace(old, revoked=now), check=check)
+        except _Replayed as replayed:
+            await self._end_family(old.family)
+            raise _invalid_grant(
+                "the refresh token was used before: everything that came of it has ended"
+            ) from replayed
 
     async def _pair(
-        self, client: OAuthClient, scopes: Sequence[str], all_scopes: Sequence[str], of: Agreement, *used: Credential
+        self,
+        client: OAuthClient,
+        scopes: Sequence[str],
+        source: Agreement,
+        *used: Credential,
+        check: Callable[[], None],
     ) -> dict[str, object]:
         """An access token, and a refresh token if the client takes those."""
-        text, row = self._access(client, scopes, of.namespace, of.memories, of.family)
+        text, row = self._access(client, scopes, source.namespace, source.memories, source.family)
         answer, rows = _answer(text, row), [row, *used]
         if REFRESH in client.grant_types:
             text, digest = mint("refresh", self._world.secret)
@@ -180,21 +198,18 @@ class Authority:
                 self._world.new_id(),
                 "refresh",
                 digest,
-                of.namespace,
-                tuple(all_scopes),
+                source.namespace,
+                source.scopes,
                 name=client.name,
-                memories=of.memories,
+                memories=source.memories,
                 created=row.created,
                 expires=row.created + REFRESH_LIFETIME,
                 client=client.id,
-                family=of.family,
+                family=source.family,
             )
             answer["refresh_token"] = text
             rows.append(fresh)
-        await self._identity.keep(*rows)
-        if of.family in self._ended:
-            await self._end_family(of.family)
-            raise OAuthError("invalid_grant", "somebody else used this before: everything that came of it has ended")
+        await self._identity.keep(*rows, check=check)
         return answer
 
     def _access(
@@ -220,9 +235,12 @@ class Authority:
         )
 
     async def _end_family(self, family: str) -> None:
-        self._ended.add(family)
-        if rows := self._book.family(family):
-            await self._identity.keep(drop=rows)
+        await self._identity.keep(drop=lambda: self._book.family(family))
+
+    def _check_client(self, client: OAuthClient) -> None:
+        """One that was ended meanwhile gets nothing more."""
+        if client.id not in self._book.clients:
+            raise invalid_client()
 
     # Consent
 
@@ -252,7 +270,9 @@ class Authority:
         admin.require(ADMIN)
         client, scopes = self.asked(form)
         if not client.agreed:
-            await self._keep_client(msgspec.structs.replace(client, agreed=True))
+            await self._keep_client(
+                msgspec.structs.replace(client, agreed=True), check=lambda: self._check_client(client)
+            )
         code = secret_text(48, self._world.secret)
         agreement = Agreement(
             client.id,
@@ -273,14 +293,25 @@ class Authority:
 
     # Inside
 
-    async def _keep_client(self, client: OAuthClient) -> None:
+    async def _keep_client(self, client: OAuthClient, check: Callable[[], None] = lambda: None) -> None:
         def remember() -> None:
             self._book.clients[client.id] = client
 
-        await self._identity.keep(besides=[keep_client(client)], then=remember)
+        await self._identity.keep(besides=[keep_client(client)], check=check, then=remember)
 
     def _forget_client(self, client: OAuthClient) -> None:
         self._book.clients.pop(client.id, None)
+
+
+class _Replayed(OAuthError):
+    """A refresh token has come again."""
+
+    def __init__(self) -> None:
+        super().__init__("invalid_grant", "the refresh token was used before")
+
+
+def _invalid_grant(message: str) -> OAuthError:
+    return OAuthError("invalid_grant", message)
 
 
 def _within(form: Form, most: Sequence[str]) -> tuple[str, ...]:

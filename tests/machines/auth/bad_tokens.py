@@ -16,7 +16,7 @@ from jwt.algorithms import get_default_algorithms
 
 from appliance.auth.jose.keys import KeySource, VerifyingKey, from_pem, from_secret
 
-__all__ = ["ALGS", "AUDIENCE", "ISSUER", "NOW", "Issuer", "bad_tokens", "encoded", "issuer", "private_pem"]
+__all__ = ["ALGS", "AUDIENCE", "ISSUER", "NOW", "SECRET", "Issuer", "bad_tokens", "encoded", "issuer", "private_pem"]
 
 NOW = 1_800_000_000
 ISSUER, AUDIENCE, SECRET = "house", "appliance", "correct horse battery staple, twice over"

@@ -56,6 +56,16 @@ def test_a_code_that_comes_twice_is_told_apart_from_one_nobody_was_given():
     assert [codes.spend(code, 1.0) for code in ("d", "c", "c")] == [(None, False), (AGREED, False), (AGREED, True)]
 
 
+def test_a_code_that_came_twice_is_remembered_as_such():
+    codes = Codes()
+    codes.issue("c", AGREED, now=0.0)
+
+    seen = [(codes.spend("c", 1.0)[1], codes.replayed("c")) for _ in range(2)]
+
+    assert seen == [(False, False), (True, True)]
+    assert not codes.replayed("d")
+
+
 def test_a_code_is_worth_nothing_after_10_minutes():
     codes = Codes()
     codes.issue("c", AGREED, now=0.0)
