@@ -164,12 +164,13 @@ class Doors:
         ).route()
 
     def _stranger(self) -> Principal:
-        """Who listens to channels without a token, where that is allowed."""
-        return Principal(self._rooms.identity.namespace(DEFAULT), frozenset({READ}), subject="anonymous")
+        """Who listens to channels without a token, where that is allowed: nobody in particular, whom no limit counts."""
+        return Principal(self._rooms.identity.namespace(DEFAULT), frozenset({READ}))
 
     def _tester(self, request: Request) -> Principal:
-        """Who writes to channels over the test route."""
-        return Principal(self._rooms.identity.namespace(DEFAULT), frozenset({WRITE}), subject="test")
+        """Who writes to channels over the test route: the holder of a token, if one is shown."""
+        identity = self._rooms.identity
+        return identity.visitor(request) or Principal(identity.namespace(DEFAULT), frozenset({WRITE}), subject="test")
 
     def _channels(self) -> list[Route]:
         rooms = self._rooms
