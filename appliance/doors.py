@@ -164,7 +164,7 @@ class Doors:
         ).route()
 
     def _stranger(self) -> Principal:
-        """Who listens to channels without a token, where that is allowed: nobody in particular, whom no limit counts."""
+        """Who listens to channels without a token, where that is allowed: nobody whom a limit per caller counts."""
         return Principal(self._rooms.identity.namespace(DEFAULT), frozenset({READ}))
 
     def _tester(self, request: Request) -> Principal:
