@@ -3,6 +3,7 @@
 
 VENV ?= .venv
 PYTHON ?=
+PYTHON27 ?= python2.7
 ARCH ?= x86_64
 JOBS ?= $(shell nproc)
 ARGS ?=
@@ -73,8 +74,9 @@ check: setup  ## the gates: format, lint, types, import contracts, docs in step
 journeys: setup  ## the real process, from outside, over its whole life
 	@$(PY) -m pytest tests/journeys $(ARGS)
 
-conformance: setup  ## foreign clients, architecture, packaging
+conformance: setup  ## foreign clients, architecture, packaging; the Autobahn suite (PYTHON27=...)
 	@$(PY) -m pytest -n $(JOBS) tests/contracts $(ARGS)
+	@$(PY) -m tests.contracts.autobahn $(PYTHON27)
 
 load: setup  ## benchmarks, side by side with PostgreSQL, Valkey, Node and others
 	@$(PY) -m tests.load $(ARGS)

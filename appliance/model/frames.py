@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 
-__all__ = ["chunk", "close_frame", "ping_frame", "pong_frame", "text_frame", "timed_ping"]
+__all__ = ["binary_frame", "chunk", "close_frame", "ping_frame", "pong_frame", "text_frame", "timed_ping"]
 
 _REASON = 123  # bytes: a control frame carries 125, two of them the code
 
@@ -20,6 +20,11 @@ def chunk(data: bytes) -> bytes:
 def text_frame(data: bytes) -> bytes:
     """One whole text message; `data` is UTF-8."""
     return _frame(0x81, data)
+
+
+def binary_frame(data: bytes) -> bytes:
+    """One whole binary message."""
+    return _frame(0x82, data)
 
 
 def ping_frame(data: bytes = b"") -> bytes:
