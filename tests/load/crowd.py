@@ -35,6 +35,7 @@ class Endpoint:
         greeting_again: what that one says first.
         number: the text in front of an event's number, if it is the server's own, from 0.
         position: the text in front of an event's position.
+        origin: the position before the first event there can be.
         publish: "ws", "http", "resp".
         hello: request head of a publisher's WebSocket.
         head: of each message: an HTTP request's head, or Redis's words before the event.
@@ -50,6 +51,7 @@ class Endpoint:
     greeting_again: str = ""
     number: str = ""
     position: str = ""
+    origin: int = 0
     hello: str = ""
     head: str = ""
     opening: str = ""
@@ -71,7 +73,7 @@ class Crowd:
         spread: seconds within which whoever was cut off comes back.
         stalled: that many join and then never read.
         hold: seconds after the last event until the stalled are looked at.
-        start: position behind which everybody begins, for those who must not miss what comes before they join.
+        from_origin: everybody begins behind the endpoint's `origin`: who is cut off early misses nothing either.
         until: end when everybody has that many events, which somebody else publishes.
         patience: seconds to join, and to get what is late.
     """
@@ -84,7 +86,7 @@ class Crowd:
     spread: float = 0.5
     stalled: int = 0
     hold: float = 0.0
-    start: int | None = None
+    from_origin: bool = False
     until: int = 0
     warmup: float = 0.2
     patience: float = 10.0
@@ -138,7 +140,7 @@ def command(server: Started, endpoint: Endpoint, crowd: Crowd, *, seconds: float
         "framing": endpoint.framing,
         "subscribe": endpoint.subscribe,
         "publish": endpoint.publish if publishes else "none",
-        "from": "" if crowd.start is None else crowd.start,
+        "from": endpoint.origin if crowd.from_origin else "",
         "tls": int(endpoint.tls),
     }
     for name in ("greeting", "ready", "again", "greeting_again", "number", "position", "hello", "head", "item"):

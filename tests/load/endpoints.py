@@ -15,7 +15,7 @@ from typing import Any
 from tests.load.crowd import EVENT, Endpoint
 from tests.load.machine import Started
 
-__all__ = ["ENDPOINTS", "eventing", "events", "http_head", "nchan_sse", "pokes", "tail", "websocket_head"]
+__all__ = ["ENDPOINTS", "broadcast", "eventing", "events", "http_head", "nchan_sse", "pokes", "tail", "websocket_head"]
 
 BATCH = 64  # events of one call at most
 
@@ -80,6 +80,23 @@ def events(server: Started) -> Endpoint:
     )
 
 
+def broadcast(server: Started) -> Endpoint:
+    """Our `/ws/broadcast` with its offsets; one message for each `POST /broadcast`, as many under way as are due."""
+    head = websocket_head("/ws/broadcast", server.token)
+    return Endpoint(
+        subscribe=head,
+        greeting='{"subscribe":["fan{c}"],"ack":1}',
+        ready='"subscribed"',
+        again=head,
+        greeting_again='{"subscribe":["fan{c}"],"since":{"fan{c}":{last}},"ack":1}',
+        position='"offset":',
+        origin=-1,
+        head=_posted("/broadcast", server.token),
+        opening='{"channel":"fan{c}","event":"measured","payload":',
+        closing="}",
+    )
+
+
 def pokes(server: Started) -> Endpoint:
     """Our `/subscribe`, an event stream: it tells the position of each event in a stream that is new every time."""
     name = f"fan{time.time_ns()}"
@@ -135,6 +152,7 @@ def _encrypted(server: Started) -> Endpoint:
 
 ENDPOINTS: dict[str, Callable[[Started], Endpoint]] = {
     "appliance": eventing,
+    "appliance broadcast": broadcast,
     "appliance tail": tail,
     "appliance sse": events,
     "appliance pokes": pokes,

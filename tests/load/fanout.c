@@ -65,7 +65,7 @@ static size_t render(char *out, const char *text, long i, uint64_t last, uint64_
         else if (!strncmp(text, "{c}", 3)) { out += digits(out, c); text += 3; }
         else if (!strncmp(text, "{n}", 3)) { out += digits(out, FIRST + n); text += 3; }
         else if (!strncmp(text, "{t}", 3)) { out += digits(out, EPOCH + t); text += 3; }
-        else if (!strncmp(text, "{last}", 6)) { out += digits(out, last); text += 6; }
+        else if (!strncmp(text, "{last}", 6)) { out += sprintf(out, "%ld", (long)last); text += 6; }
         else if (!strncmp(text, "{since}", 7)) { out += digits(out, last + 1); text += 7; }
         else *out++ = *text++;
     }
@@ -365,7 +365,7 @@ static void flush(void) {
 static void publish(uint64_t count, uint64_t due) {
     static char body[1 << 20];
     while (count && published < MAX_EVENTS) {
-        size_t size = render(body, option.opening, 0, 0, 0, 0);
+        size_t size = render(body, option.opening, (long)published, 0, 0, 0);
         uint64_t channel = published;
         for (long i = 0; i < option.batch && count && published < MAX_EVENTS; i++, count--, published++) {
             if (i) body[size++] = ',';

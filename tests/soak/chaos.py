@@ -20,7 +20,12 @@ from tests.load.machine import Started
 
 __all__ = ["RESUMABLE", "Findings", "Vitals", "dropping", "never_reading", "one_stalled"]
 
-RESUMABLE = ("appliance", "appliance sse", "appliance tail")  # endpoints, by their names in `endpoints.ENDPOINTS`
+RESUMABLE = (
+    "appliance",
+    "appliance sse",
+    "appliance broadcast",
+    "appliance tail",
+)  # endpoints, by their names in `endpoints.ENDPOINTS`
 SETTLE = 20.0  # seconds after which strangers' connections must be gone
 SPARE_MIB = 64.0  # what a server may need beside its budget
 BUG = 1011
@@ -64,7 +69,7 @@ def dropping(folder: Path, *, who: str, clients: int, rate: float, share: float,
 
     `who` is the endpoint, a name of `endpoints.ENDPOINTS`.
     """
-    crowd = Crowd(clients, rate=rate, drop=share, start=0, patience=60)
+    crowd = Crowd(clients, rate=rate, drop=share, from_origin=True, patience=60)
     with fanservers.appliance(folder) as server:
         before = _settled(server)
         tally = gather(server, ENDPOINTS[who](server), crowd, seconds=seconds, seed=seed)

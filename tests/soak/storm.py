@@ -29,7 +29,7 @@ PATIENCE = 120.0  # seconds for the whole
 def restarting(folder: Path, *, clients: int, events: int, spread: float, most: float, seed: int) -> Findings:
     """The crowd returns at random within `spread` seconds and must be back after `most`, the restart included."""
     port = free_port()
-    crowd = Crowd(clients, spread=spread, start=0, until=events, patience=PATIENCE)
+    crowd = Crowd(clients, spread=spread, from_origin=True, until=events, patience=PATIENCE)
     third = events // 3
     with _serving(folder, port) as server:
         words = command(server, ENDPOINTS["appliance"](server), crowd, seconds=PATIENCE, seed=seed, core=GENERATOR_CORE)
