@@ -15,6 +15,7 @@ from appliance.auth.credentials import describe
 from appliance.auth.store import TokenWish
 from appliance.cli.base import Noun
 from appliance.cli.desk import Desk, with_desk
+from appliance.cli.endings import by_ending
 from appliance.cli.local import offline, runs_here
 from appliance.cli.render import table
 from appliance.client import Client
@@ -82,7 +83,7 @@ def list_(desk: Desk) -> None:
 def revoke(desk: Desk, id_: str) -> None:
     """End a token at once. Any unambiguous ending of its id will do."""
     with _book(desk) as book:
-        whole = _by_ending(id_, [row["id"] for row in book.list()])
+        whole = by_ending(id_, [row["id"] for row in book.list()])
         book.revoke(whole)
     desk.show({"id": whole, "revoked": True}, f"token {whole} is revoked")
 
@@ -167,14 +168,6 @@ def _expiry(text: str | None) -> str | None:
     except (ValueError, OverflowError) as error:
         raise Rejected(f"--expires {text} is not understood", hint="write 30d or 2030-01-31T12:00:00Z") from error
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
-
-
-def _by_ending(text: str, ids: Sequence[str]) -> str:
-    """The one id that ends so, or `text` itself."""
-    found = [id for id in ids if id == text] or [id for id in ids if id.endswith(text)]
-    if len(found) > 1:
-        raise Rejected(f"{len(found)} ids end with {text}", hint="give more of it")
-    return found[0] if found else text
 
 
 def _state(row: dict[str, Any]) -> str:

@@ -1,0 +1,124 @@
+"""`event`: one event, and what became of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from appliance.cli.base import Noun
+from appliance.cli.desk import Desk, with_desk
+from appliance.cli.render import Paint, plain, table
+from appliance.client.protocol import rest
+
+__all__ = ["commands"]
+
+PATH = "/api/v1/events"
+SHOWN = """the envelope: event_id, event_type, occurred_at, memory, actor, entity_type,
+entity_id, correlation_id, causation_id, payload_version, payload, timestamp, seq"""
+TRACED = """event_id, type, event_type, stream, position, seq, accepted_at, actor, memory,
+correlation_id, causation_id, looked_until,
+chain: [{event_id, type, stream, seq, relation}], clients: [{id, dialect, topics, lag, sent}]"""
+
+
+@click.group(
+    cls=Noun,
+    examples=[
+        "appliance event show 01a1fdd1-1570-786c-a8ca-ba85110e11ac",
+        "appliance event trace 01a1fdd1-1570-786c-a8ca-ba85110e11ac",
+    ],
+)
+def event() -> None:
+    """One event: what it says, what caused it, and who has been sent it."""
+
+
+@event.command("show", fields=SHOWN)
+@click.argument("id_", metavar="ID")
+@click.option("--memory", metavar="M", default="", help="the memory it is in")
+@with_desk
+def show(desk: Desk, id_: str, memory: str) -> None:
+    """Print the event with this ID in its envelope."""
+    found = _asked(desk, id_, memory)
+    desk.show(found, "\n".join(_lines(found, desk.paint)))
+
+
+@event.command("trace", fields=TRACED)
+@click.argument("id_", metavar="ID")
+@click.option("--memory", metavar="M", default="", help="the memory it is in")
+@with_desk
+def trace(desk: Desk, id_: str, memory: str) -> None:
+    """Print when the event with this ID was accepted, what it belongs to, and who has been sent it."""
+    found = _asked(desk, f"{id_}/trace", memory)
+    desk.show(found, "\n".join(_way(found, desk.paint)))
+
+
+def _asked(desk: Desk, path: str, memory: str) -> dict[str, Any]:
+    with desk.client() as client:
+        found: dict[str, Any] = client.run(rest("GET", f"{PATH}/{path}", query={"memory": memory} if memory else None))
+    return found
+
+
+def _lines(event: Mapping[str, Any], paint: Paint) -> list[str]:
+    payload = {name: value for name, value in event["payload"].items() if name != "type"}
+    about = " ".join(filter(None, (event.get("entity_type", ""), event.get("entity_id", ""))))
+    facts = {
+        "id": event["event_id"],
+        "time": event["occurred_at"],
+        "position": f"{event['seq']} in the log",
+        "about": about,
+        **_labels(event),
+    }
+    text = json.dumps(payload, ensure_ascii=False, indent=2)
+    return [
+        f"{paint(plain(event['payload']['type']), 'bold', 'cyan')}  {paint(plain(event['event_type']), 'dim')}",
+        *_facts(facts, paint),
+        *(plain(line) for line in text.splitlines()),
+    ]
+
+
+def _way(trace: Mapping[str, Any], paint: Paint) -> list[str]:
+    facts = {
+        "accepted": trace["accepted_at"],
+        "stream": f"{trace['stream']} @ {trace['position']}",
+        "position": f"{trace['seq']} in the log",
+        **_labels(trace),
+    }
+    head = f"{paint(plain(trace['type']), 'bold', 'cyan')}  {paint(trace['event_id'], 'dim')}"
+    return [head, *_facts(facts, paint), "", *_chain(trace, paint), "", *_clients(trace, paint)]
+
+
+def _labels(event: Mapping[str, Any]) -> dict[str, str]:
+    actor = event["actor"]
+    return {
+        "memory": event.get("memory", ""),
+        "actor": " ".join(actor[name] for name in ("kind", "name", "id") if name in actor),
+        "correlation": event.get("correlation_id", ""),
+        "cause": event.get("causation_id", ""),
+    }
+
+
+def _facts(facts: Mapping[str, str], paint: Paint) -> list[str]:
+    return [f"  {paint(name.ljust(11), 'dim')}  {plain(value)}" for name, value in facts.items() if value]
+
+
+def _chain(trace: Mapping[str, Any], paint: Paint) -> list[str]:
+    looked = f"looked as far as position {trace['looked_until']}"
+    if not trace["chain"]:
+        return [f"it belongs to no other event; {looked}"]
+    rows = [(link["relation"], link["seq"], link["type"], link["stream"], link["event_id"]) for link in trace["chain"]]
+    return [table(rows, ("relation", "position", "type", "stream", "id"), paint, right=(1,)), paint(looked, "dim")]
+
+
+def _clients(trace: Mapping[str, Any], paint: Paint) -> list[str]:
+    if not trace["clients"]:
+        return ["no live client follows it now"]
+    rows = [
+        (one["id"], one["dialect"], ", ".join(one["topics"]), "sent" if one["sent"] else "not yet", one["lag"])
+        for one in trace["clients"]
+    ]
+    return [table(rows, ("client", "dialect", "follows", "this event", "lag"), paint, right=(4,))]
+
+
+commands = {"event": event}
