@@ -188,6 +188,7 @@ class House:
             discover(settings.plugins, paths=settings.plugins_path, source=loaded.plugin_source),
             emit=self._emit,
             retain=self._keep,
+            declare=self.catalog.declare,
             world=world,
         )
         self.backups = Backups(

@@ -41,11 +41,14 @@ from appliance.model.principal import READ, WRITE, Principal
 from appliance.storage.schedule import Backups, backup_routes
 from appliance.telemetry.gauges import readings
 from appliance.telemetry.status import Status
+from appliance.web import asyncapi, openapi
+from appliance.web.asyncapi import asyncapi_route
 from appliance.web.consent import consent_page
 from appliance.web.front import Front
 from appliance.web.landing import Landing
+from appliance.web.live import ENDPOINTS
 from appliance.web.metrics import metrics_route
-from appliance.web.openapi import document, openapi_route
+from appliance.web.openapi import openapi_route
 from appliance.web.reach import shareable
 from appliance.web.tls import Tls
 from appliance.web.welcome import welcome_page
@@ -85,6 +88,7 @@ def front(rooms: Rooms, listeners: Sequence[socket.socket]) -> Front:
         world=rooms.world,
         tls=rooms.tls.context if rooms.tls else None,
         registry=doors.registry,
+        origins=rooms.settings.clients.origins,
     )
 
 
@@ -225,6 +229,9 @@ class Doors:
             welcome_page(),
             rooms.status.route(),
             metrics_route(self.registry, rooms.world),
-            openapi_route(lambda: document(self.routes, self.sockets, title=name, version=__version__)),
+            openapi_route(lambda: openapi.document(self.routes, self.sockets, title=name, version=__version__)),
+            asyncapi_route(
+                rooms.catalog, lambda: asyncapi.document(rooms.catalog, ENDPOINTS, title=name, version=__version__)
+            ),
             landing.route(),
         ]
