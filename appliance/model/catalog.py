@@ -96,20 +96,24 @@ class Catalog:
         return tuple(self._declared.values())
 
     def declare(self, type: EventType, owner: str = "") -> None:
-        """Make a type known, or let its owner change it.
+        """Make a type known, or let its owner change it. Several may declare the same type, if they do it alike.
 
         Args:
             owner: a plugin's name; empty: the core.
 
         Raises:
-            Rejected: another type has its name or its dotted name, or it is somebody else's.
+            Rejected: another type has its name or its dotted name.
         """
         for taken in (self._declared.get(type.name), self._dotted.get(type.dotted)):
-            if taken is not None and (taken.name != type.name or self._owners[taken.name] != owner):
-                raise Rejected(
-                    f"event type {type.name} ({type.dotted}) is declared already, as {taken.name} ({taken.dotted})",
-                    hint="give one of them another name",
-                )
+            if taken is None or (taken.name == type.name and self._owners[taken.name] == owner):
+                continue
+            if _alike(taken, type):
+                return
+            whose = self._owners[taken.name]
+            raise Rejected(
+                f"event type {taken.name} is declared already, by {f'plugin {whose}' if whose else 'the appliance'}",
+                hint="declare it with the same stream and fields, or give it another name",
+            )
         if (before := self._declared.get(type.name)) is not None:
             del self._dotted[before.dotted]
         self._owners[type.name] = owner
@@ -197,6 +201,13 @@ class Catalog:
             _id_in(fields, type.field) if type.declared else id,
             fields,
         )
+
+
+def _alike(one: EventType, other: EventType) -> bool:
+    """Whether two declarations say the same, each with a class of its own."""
+    bare = [msgspec.structs.replace(type, shape=None) for type in (one, other)]
+    schemas = [type.shape and msgspec.json.schema(type.shape) for type in (one, other)]
+    return bare[0] == bare[1] and schemas[0] == schemas[1]
 
 
 def _members_of(data: str) -> Mapping[str, msgspec.Raw]:

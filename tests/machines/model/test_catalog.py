@@ -311,3 +311,22 @@ def _tagged(cls: type) -> type[msgspec.Struct]:
     shape = tagged(cls)
     assert shape is not None
     return shape
+
+
+def test_a_type_may_be_declared_twice_if_both_say_the_same():
+    @dataclass
+    class Guest:
+        guest_id: str
+
+    @dataclass
+    class Other:
+        guest_id: int
+
+    Other.__name__ = "Guest"
+    catalog = Catalog()
+    catalog.declare(EventType("Guest", "guest", shape=_tagged(Guest)), "host")
+
+    catalog.declare(EventType("Guest", "guest", shape=_tagged(Guest)), "other")
+
+    with pytest.raises(Rejected, match="by plugin host"):
+        catalog.declare(EventType("Guest", "guest", shape=_tagged(Other)), "other")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trio
 
+from appliance.model.catalog import Catalog
 from appliance.model.event import Draft, Event
 from appliance.plugins.host import Host, PluginStatus
 from appliance.plugins.registry import discover
@@ -56,6 +57,7 @@ class Running:
     host: Host
     ledger: Ledger
     retained: list[tuple[str, float]]
+    catalog: Catalog
 
     def status(self, name: str) -> PluginStatus:
         return next(one for one in self.host.snapshot() if one.name == name)
@@ -99,17 +101,18 @@ def hosting(shelf: Path) -> Hosting:
     async def hosting(
         tables: Mapping[str, Mapping[str, Any]] | None = None, *, own: Path = shelf, **limits: Any
     ) -> AsyncIterator[Running]:
-        ledger, retained = Ledger(), []
+        ledger, retained, catalog = Ledger(), [], Catalog()
         host = Host(
             discover(tables or {}, own=own),
             emit=ledger.append,
             retain=lambda category, seconds: retained.append((category, seconds)),
             world=RealWorld(),
+            declare=catalog.declare,
             limits=Limits(**{"budget": 2, **limits}),
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(host.run)
-            yield Running(host, ledger, retained)
+            yield Running(host, ledger, retained, catalog)
             await host.drain()
             nursery.cancel_scope.cancel()
 
