@@ -131,7 +131,7 @@ def small(arena: Arena) -> Contest:
 
 def idle(arena: Arena) -> Contest:
     field = Field(arena)
-    everybody, some = Crowd(IDLE, rate=CALM, patience=30), Crowd(1000, rate=CALM)
+    everybody, some = Crowd(IDLE, rate=CALM, patience=60), Crowd(1000, rate=CALM, patience=60)
     for who in ("appliance", "appliance sse", "nchan", "nchan sse", "bun"):
         field.add_fresh(who, "10000", everybody)
     for who in ("appliance", "trio"):
@@ -155,7 +155,7 @@ def idle(arena: Arena) -> Contest:
 def channels(arena: Arena) -> Contest:
     field = Field(arena)
     for count in (100, 1000):
-        crowd = Crowd(10 * count, channels=count, window=SATURATED)
+        crowd = Crowd(10 * count, channels=count, window=SATURATED, patience=60)
         for who in ("appliance broadcast", "appliance tail"):
             field.add(who, f"{count}x10", crowd)
         field.add("nchan many", f"{count}x10", crowd)
