@@ -106,6 +106,7 @@ class Remainder(ABC):
             raise trio.BrokenResourceError("the connection is over")
 
     async def _acquire(self) -> None:
+        self._check_open()
         self._occupied = True  # from the moment the lock is ours, which is before we run again
         try:
             await self._lock.acquire()
