@@ -157,6 +157,26 @@ GUIDE = (
         429,
     ),
     Entry(
+        "too_many_clients",
+        "All places for live connections are taken, in all, from this address or with this token.",
+        "Wait for the seconds in Retry-After, close others (`appliance clients list`), or raise [clients].",
+        Exit.FAILED,
+        503,
+    ),
+    Entry(
+        "bad_frame",
+        "A frame on a broadcast WebSocket is not a JSON object; only that frame was lost.",
+        'Send {"subscribe": ["NAME"]}, {"unsubscribe": ["NAME"]}, or both in one frame.',
+        Exit.INVALID,
+    ),
+    Entry(
+        "oauth_error",
+        "An OAuth request was refused; `error` and `error_description` in the answer say why.",
+        "Change what they name; the codes are those of RFC 6749, section 5.2.",
+        Exit.FAILED,
+        400,
+    ),
+    Entry(
         "unavailable",
         "We, or something we need, are not ready: starting, stopping, or the disk is full.",
         "Wait and try again; `appliance status` and `appliance check` tell what it waits for.",

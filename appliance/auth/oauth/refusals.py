@@ -18,6 +18,7 @@ class OAuthError(ApplianceError):
     """A refusal with one of the codes that OAuth prescribes."""
 
     code: ClassVar[str] = "oauth_error"
+    status: ClassVar[int] = 400  # unless its instance says otherwise
 
     def __init__(self, error: str, message: str, *, status: int = 400, hint: str = "") -> None:
         super().__init__(message, hint=hint)
