@@ -83,6 +83,11 @@ class Audience:
         self._joined: dict[int, Block] = {}  # shared slices since the last seal
 
     @property
+    def merges(self) -> bool:
+        """Whether it holds announcements back for a while."""
+        return self._coalescer is not None
+
+    @property
     def due(self) -> float:
         """When held events are to be released; inf: there are none."""
         return math.inf if self._coalescer is None else self._coalescer.due

@@ -192,7 +192,7 @@ class CatchUp:
                 leaf = past.find(resume.next, now) or await self._read_leaf(cursor.audience, resume)
         data, count = leaf.between(resume.next, resume.boundary)
         await self._send(cursor, data, count)
-        resume.passed(min(leaf.last, resume.boundary))
+        resume.passed(leaf.last)
 
     async def _read_leaf(self, audience: Audience, resume: Resume) -> Leaf:
         """Read on for all members; one at a time reads for an audience, so that the others find it."""

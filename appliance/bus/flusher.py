@@ -49,9 +49,10 @@ class Flusher:
         """It has something new, to be shown now or when a window ends."""
         if audience not in self._queued and audience.pending:
             self._put(audience)
-        if audience.due < self._alarms.due:
-            self._wake.set()  # to sleep less long
-        self._alarms.set(audience, audience.due)
+        if audience.merges:
+            if audience.due < self._alarms.due:
+                self._wake.set()  # to sleep less long
+            self._alarms.set(audience, audience.due)
 
     def forget(self, audience: Audience) -> None:
         """It has no members any more."""

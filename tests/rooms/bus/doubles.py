@@ -117,6 +117,8 @@ class Book:
         self.events: list[Event] = []
         self.reads: list[Query] = []
         self.broken = False
+        self.gate = trio.Event()  # while it is not set a read that is under way does not end
+        self.gate.set()
         self.oldest = 0
         self.bus = Bus(self.read, lambda key: len(self.events))
 
@@ -126,6 +128,7 @@ class Book:
         if self.broken:
             raise Unavailable("the log cannot be read")
         found = [event for event in self.events if _within(event, query)]
+        await self.gate.wait()
         return found[: query.limit]
 
     async def first(self, topic: Topic) -> int:

@@ -133,6 +133,8 @@ async def test_reader_behind_announcements_only_reads_nothing_twice():
         book.write("a-1", 3)
         slow = Peer()
         await book.bus.follow(LIVE, Numbers(), slow, None)
+        book.announce("x")
+        await trio.testing.wait_all_tasks_blocked()
         slow.shut()
 
         for number in range(5):
@@ -141,7 +143,7 @@ async def test_reader_behind_announcements_only_reads_nothing_twice():
         slow.open.set()
         await trio.testing.wait_all_tasks_blocked()
 
-        assert slow.words == "lagged:5"
+        assert slow.words == "x@3 lagged:5"
 
 
 async def test_emitted_and_delivered_are_counted():

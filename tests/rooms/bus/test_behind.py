@@ -149,3 +149,22 @@ async def test_who_leaves_while_it_is_behind_is_sent_nothing_more():
         await trio.testing.wait_all_tasks_blocked()
 
         assert (slow.words, book.bus.members, book.bus.behind) == ("", 0, 0)
+
+
+async def test_who_leaves_while_the_log_is_read_for_it_leaves_nothing_behind():
+    async with a_bus(blocks=2) as book:
+        slow = Peer()
+        subscription = await book.bus.follow(Topic(1), Numbers(), slow, None)
+        slow.shut()
+        for _ in range(5):
+            book.write("a-1")
+            await trio.testing.wait_all_tasks_blocked()
+        book.gate = trio.Event()
+        slow.open.set()
+        await trio.testing.wait_all_tasks_blocked()
+
+        subscription.leave()
+        book.gate.set()
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert (book.bus.members, book.bus.behind, book.bus.held) == (0, 0, 0)

@@ -161,6 +161,41 @@ async def test_what_was_read_before_a_namespace_was_emptied_is_not_shown_again()
         assert (peer.words, later.words) == ("1 2 3 4 5", "")
 
 
+async def test_what_is_being_read_while_a_namespace_is_emptied_is_not_kept():
+    async with a_bus() as book:
+        book.write("a-1", 5)
+        dialect, later, topic = Numbers(), Peer(), Topic(1, filter=OfType("Happened"))
+        book.gate = trio.Event()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(book.bus.follow, topic, dialect, Peer(), 1)
+            await trio.testing.wait_all_tasks_blocked()
+            await book.bus.follow(topic, dialect, Peer(), None)  # the audience stays
+            book.events.clear()
+            book.write("a-1", 8, type="Dull")
+            book.gate.set()
+        await book.bus.follow(topic, dialect, later, 1)
+
+        assert later.words == ""
+
+
+async def test_reader_with_an_older_boundary_takes_no_more_of_a_leaf_than_its_own_part():
+    async with a_bus() as book:
+        book.write("a-1", 3)
+        dialect, slow, quick = Numbers(), Peer(), Peer()
+        slow.shut()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(book.bus.follow, greeting=b"hello "), Topic(1), dialect, slow, 1)
+            await trio.testing.wait_all_tasks_blocked()
+            book.write("a-1", 3)
+            await book.bus.follow(Topic(1), dialect, quick, 1)
+            slow.open.set()
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert (slow.words, quick.words, len(book.reads)) == ("hello 1 2 3 4 5 6", "1 2 3 4 5 6", 1)
+
+
 async def test_what_was_read_is_forgotten_after_a_while(autojump_clock: trio.testing.MockClock):
     async with a_bus() as book:
         book.write("a-1", 5)
