@@ -1,4 +1,4 @@
-"""How a WebSocket ends: once, with a close frame behind everything unsent, whoever ends it and whatever is under way."""
+"""How a WebSocket ends: once, with a close frame behind everything unsent, whoever ends it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def opened(house: House) -> Peer:
 
 
 async def goodbye(peer: Peer) -> tuple[int, bytes]:
-    """(code, reason) of a close frame that is the last thing said. The answer comes late: someone has to wait for it."""
+    """(code, reason) of a close frame that is the last thing said. Answered late, so someone must wait for it."""
     opcode, payload = await peer.frame()
     await trio.testing.wait_all_tasks_blocked()
     assert opcode == 8
@@ -142,7 +142,7 @@ async def test_slow_member_that_begins_to_read_again_sees_4008_behind_whole_fram
 
 async def test_slow_member_that_never_reads_is_dropped_when_the_goodbye_is_over(mock_clock: trio.testing.MockClock):
     guests = Guests()
-    async with a_party(guests, limits=replace(LIMITS, goodbye=2.0)) as (house, peer):
+    async with a_party(guests, limits=replace(LIMITS, goodbye=2.0)) as (house, _):
         socket = await guests.guest()
         await fill(socket)
         socket.outlet.end(Close.SLOW)
