@@ -202,7 +202,7 @@ class CatchUp:
         last = events[-1].global_position if events else through
         parts = [(event.global_position, data) for event, data in self._encoded(audience, events)]
         leaf = Leaf(first, last, parts, audience.dialect.join, made=trio.current_time())
-        if past.edition == edition and audience.members:
+        if past.edition == edition:
             past.add(leaf)
         return leaf
 
