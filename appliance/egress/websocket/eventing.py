@@ -113,6 +113,10 @@ class Eventing:
 class _Session:
     """One client: what it follows, and what it asks for."""
 
+    __slots__ = (
+        "_client", "_fluent", "_house", "_ignored", "_namespace", "_outlet", "_principal", "_seen", "_subscription",
+    )  # fmt: skip
+
     def __init__(self, house: Eventing, socket: Socket, client: Client) -> None:
         assert socket.request.principal is not None  # the routes have a scope
         self._house = house
