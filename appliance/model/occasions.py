@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -24,6 +24,9 @@ __all__ = [
 
 Count = Annotated[int, Meta(ge=0)]
 Percent = Annotated[int, Meta(ge=0, le=100)]
+Remark = Annotated[str, Meta(max_length=200)]
+Code = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$", max_length=64)]  # no room for a path, a query or a secret
+Scope = Literal["global", "archive"]
 
 
 class QueueStatus(Shape, frozen=True, kw_only=True):
@@ -52,7 +55,7 @@ class JobProgress(Shape, frozen=True, kw_only=True):
     job_id: Id
     note_id: Id | UnsetType = UNSET
     progress: Percent
-    message: str | UnsetType = UNSET
+    message: Remark | UnsetType = UNSET
     step_name: str | UnsetType = UNSET
     step_current: Count | UnsetType = UNSET
     steps_total: Count | UnsetType = UNSET
@@ -73,15 +76,15 @@ class JobFailed(Shape, frozen=True, kw_only=True):
     job_id: Id
     job_type: str
     note_id: Id | UnsetType = UNSET
-    error: str
+    error: Code
 
 
 class JobsPaused(Shape, frozen=True, kw_only=True):
-    scope: str  # "global" or "archive"
+    scope: Scope
 
 
 class JobsResumed(Shape, frozen=True, kw_only=True):
-    scope: str
+    scope: Scope
 
 
 class EventsLagged(Shape, frozen=True, kw_only=True):

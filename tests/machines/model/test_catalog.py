@@ -126,6 +126,16 @@ def test_any_bytes_decode_or_are_refused(text: bytes):
     assert catalog.decode(msgspec.json.encode(decoded)) == decoded
 
 
+@pytest.mark.parametrize(
+    "leak",
+    ["/home/anna/notes.md", "postgres://u:p@h/db", "SELECT * FROM notes", "anna@example.org", "Traceback: x", ""],
+)
+def test_the_error_of_a_job_is_a_code_and_nothing_can_leak_through_it(leak: str):
+    """test_telemetry_no_pii_in_logs (#45): of what happened only a stable word is told."""
+    with pytest.raises(Rejected, match=r"\$\.error"):
+        Catalog().decode(compact({"type": "JobFailed", "job_id": "7", "job_type": "Embedding", "error": leak}))
+
+
 def test_data_is_held_against_its_shape_without_a_tag():
     catalog = Catalog()
     progress, order = catalog.of("JobProgress"), catalog.of("OrderPlaced")
