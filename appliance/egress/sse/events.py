@@ -17,6 +17,7 @@ from appliance.bus import Bus
 from appliance.egress.filters import BadFilter, Memories, Wish, asked, topic_for
 from appliance.egress.since import Find, Start, begin_after, last_seen
 from appliance.egress.sse.events_blocks import KEEP_ALIVE, Blocks, farewell
+from appliance.errors import LimitReached, Unavailable
 from appliance.model.catalog import Catalog
 from appliance.model.clients import Clients, Habits
 from appliance.model.frames import chunk
@@ -101,7 +102,10 @@ class EventStream:
         start = await begin_after(last, topic.namespace, self._find, self._newest)
 
         async def run(exchange: Exchange) -> None:
-            await self._serve(request, exchange, topic, dialect, wish, start, last)
+            try:
+                await self._serve(request, exchange, topic, dialect, wish, start, last)
+            except (LimitReached, Unavailable) as error:  # the head is out: this can only be said in the stream
+                await exchange.write(farewell(error.retry_after * 1000, error.message))
 
         return Stream(run, headers=_HEADERS, farewell=farewell)
 

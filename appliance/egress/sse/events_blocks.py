@@ -42,9 +42,9 @@ def block(name: str, data: bytes, *, id: int | None = None, retry: int | None = 
     return b"event: %b\ndata: %b\n%b\n" % (line.encode(), data, more)
 
 
-def farewell(pause: int) -> bytes:
-    """The last block when the appliance stops; come back after `pause` ms."""
-    data = msgspec.json.encode({"type": "Closing", "reason": "Server restarting", "retry_ms": pause})
+def farewell(pause: int, reason: str = "Server restarting") -> bytes:
+    """The last block of a stream that we end; come back after `pause` ms."""
+    data = msgspec.json.encode({"type": "Closing", "reason": reason, "retry_ms": pause})
     return block("closing", data, retry=pause)
 
 

@@ -19,11 +19,13 @@ from appliance.bus import Bus
 from appliance.egress.clients.service import Manager
 from appliance.egress.sse.events import EventStream
 from appliance.egress.websocket.eventing import Eventing
+from appliance.errors import ApplianceError
 from appliance.model.catalog import Catalog
 from appliance.model.event import Draft, Event, Namespace, Query, Unit
 from appliance.model.http import Request, SocketClosed, Stream
 from appliance.model.occasions import CORE
 from appliance.model.principal import Principal
+from appliance.model.topic import Topic
 from appliance.model.types import EventType
 from appliance.storage.memory import MemoryEngine
 from appliance.storage.ports import TokenRow
@@ -197,11 +199,12 @@ class Room:
     nursery: trio.Nursery
     queue: dict[str, int] = field(default_factory=lambda: {"total_jobs": 0, "running": 0, "pending": 0})
     asked_status: list[tuple[int, tuple[str, ...] | None]] = field(default_factory=list)
+    trouble: ApplianceError | None = None  # what reading the log runs into
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def open(self, *, limit: int, blocks: int, coalesce: float, names: str) -> None:
         world = RealWorld()
-        self.bus = Bus(self.read, self.newest, blocks=blocks)
+        self.bus = Bus(self.read, self.newest, self.oldest, blocks=blocks)
         self.manager = Manager(world, lambda who: "", limit=limit, per_address=limit, per_subject=limit)
         self.eventing = Eventing(
             self.bus, self.catalog, self.manager, world, self.status, memories_for, self.find, self.newest,
@@ -216,11 +219,17 @@ class Room:
 
     async def read(self, query: Query) -> list[Event]:
         await trio.lowlevel.checkpoint()
+        if self.trouble is not None:
+            raise self.trouble
         return self.engine.reader().events(query)
 
     async def find(self, namespace: int, id: str) -> Event | None:
         await trio.lowlevel.checkpoint()
         return self.engine.reader().find(namespace, id)
+
+    async def oldest(self, topic: Topic) -> int:
+        await trio.lowlevel.checkpoint()
+        return self.engine.reader().oldest(topic.namespace)
 
     def newest(self, namespace: int) -> int:
         return self.engine.reader().newest(namespace)

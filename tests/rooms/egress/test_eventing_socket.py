@@ -202,6 +202,19 @@ async def test_an_unknown_place_is_answered_with_resync(since: str):
         assert messages[2]["reason"]
 
 
+async def test_a_place_that_retention_has_passed_is_answered_with_the_oldest():
+    async with a_room() as room:
+        for n in range(6):
+            room.write("NoteUpdated", {"note_id": str(n)})
+        assert room.engine.retain(1, "note", 1 << 60, 3) == 3
+
+        client = await room.socket("since=1")
+
+        messages = await client.texts(5)
+        assert (messages[1]["type"], messages[1]["last_known_id"], messages[1]["oldest"]) == ("ResyncRequired", "1", 4)
+        assert [message["seq"] for message in messages[2:]] == [4, 5, 6]
+
+
 async def test_after_unsubscribing_only_answers_come():
     async with a_room() as room:
         client = await room.socket()

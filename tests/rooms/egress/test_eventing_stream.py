@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from appliance.egress.filters import BadFilter
-from appliance.errors import Forbidden, TooManyClients
+from appliance.errors import Forbidden, TooManyClients, Unavailable
 from appliance.model.http import Request, Response, Stream
 from tests.rooms.egress.eventing_room import ADMIN, BOUND, READER, STRANGER, EventSource, Room, a_room
 
@@ -222,6 +222,51 @@ async def test_an_unknown_place_asks_for_a_resync_and_goes_on_live(last: str):
         assert not resync.own_id
         assert resync.json["last_known_id"] == last
         assert room.stream.counts()["replays_expired"] == 1
+
+
+async def test_a_place_that_retention_has_passed_asks_for_a_resync_and_goes_on_at_the_oldest():
+    async with a_room() as room:
+        for n in range(6):
+            room.write("NoteUpdated", {"note_id": str(n)})
+        assert room.engine.retain(1, "note", 1 << 60, 3) == 3
+
+        client = await room.source(headers={"last-event-id": "1"})
+        at_the_edge = await room.source(headers={"last-event-id": "3"})
+        await quiet()
+
+        assert names(client) == ["connected", "resync_required", *["NoteUpdated"] * 3]
+        resync = client.blocks()[1]
+        assert not resync.own_id
+        assert (resync.json["last_known_id"], resync.json["oldest"]) == ("1", 4)
+        assert ids(client) == ids(at_the_edge) == ["4", "5", "6"]
+        assert names(at_the_edge)[1] == "NoteUpdated"
+        assert room.stream.counts()["replays_expired"] == 1
+
+
+async def test_one_that_came_too_late_is_told_in_the_stream():
+    async with a_room(limit=1) as room:
+        first, second = await answer(room), await answer(room)  # both asked while there was room
+        clients = [EventSource(), EventSource()]
+        room.nursery.start_soon(first.run, clients[0])
+        await clients[0].until(1)
+
+        await second.run(clients[1])
+
+        (closing,) = clients[1].blocks()
+        assert (closing.event, closing.retry) == ("closing", 5000)
+        assert "live connections" in closing.json["reason"]
+
+
+async def test_a_log_that_cannot_be_read_ends_the_stream_in_words():
+    async with a_room() as room:
+        room.write("NoteUpdated", {"note_id": "n1"})
+        room.trouble = Unavailable("the disk does not answer", retry_after=7)
+        client = EventSource()
+
+        await (await answer(room, "since=0")).run(client)
+
+        assert [(block.event, block.retry) for block in client.blocks()] == [("connected", 3000), ("closing", 7000)]
+        assert (len(room.manager), room.bus.members, room.stream.counts()["active_connections"]) == (0, 0, 0)
 
 
 async def test_ephemeral_events_have_no_id_and_are_not_replayed():
