@@ -189,7 +189,7 @@ class _Session:
         self._client.topics = tuple(self._subscriptions)
 
     async def _subscribe_exactly(self, channels: list[str], ask: Ask) -> None:
-        """For a client that keeps offsets: it is told behind which one each channel begins.
+        """For a client that keeps offsets: it is told behind which one each channel begins, and counts from then on.
 
         Beginning behind an offset instead of "now" is what makes it exact: whatever is written meanwhile lies
         behind it, and comes from the log. A channel that is followed already begins anew only if `since` says where.
@@ -198,6 +198,8 @@ class _Session:
         new = [channel for channel in channels if channel in since or channel not in self._subscriptions]
         newest = {channel: await self._newest(channel) for channel in new}
         offsets = {channel: min(since.get(channel, last), last) for channel, last in newest.items()}
+        for channel in offsets:
+            self._house.seats.join(self._seat, channel)
         await self._send(protocol.acknowledged(ask, channels, offsets))
         for channel, offset in offsets.items():
             await self._follow(channel, offset + 1, since.get(channel, offset) + 1)

@@ -237,6 +237,19 @@ async def test_a_beginning_told_is_exact_while_messages_are_on_their_way_from_di
         assert client.got("offset") == [[1], [2]]
 
 
+async def test_who_is_told_that_it_is_subscribed_counts_and_misses_nothing_from_then_on():
+    async with a_room() as room:
+        client = await room.connects()
+        client.says({"subscribe": [f"c{number}" for number in range(50)], "ack": 1})
+        while not client.control():
+            await client.more()
+        answers = [await room.sends(f"c{number}") for number in (0, 49)]
+        await quiet()
+
+        assert [answer["subscriber_count"] for answer in answers] == [1, 1]
+        assert client.got("channel", "offset") == [["c0", 0], ["c49", 0]]
+
+
 async def test_everything_that_is_stored_comes_from_minus_one_on():
     async with a_room() as room:
         await room.sends("order")
