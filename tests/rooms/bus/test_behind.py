@@ -168,3 +168,18 @@ async def test_who_leaves_while_the_log_is_read_for_it_leaves_nothing_behind():
         await trio.testing.wait_all_tasks_blocked()
 
         assert (book.bus.members, book.bus.behind, book.bus.held) == (0, 0, 0)
+
+
+async def test_block_larger_than_the_budget_comes_from_the_log():
+    async with a_bus(budget=50) as book:
+        peers, dialect = [Peer() for _ in range(3)], Numbers()
+        for peer in peers:
+            await book.bus.follow(Topic(1), dialect, peer, None)
+
+        book.write("a-1", 40)
+        await trio.testing.wait_all_tasks_blocked()
+        book.write("a-1")
+        await trio.testing.wait_all_tasks_blocked()
+
+        expected = "lagged:40 " + " ".join(map(str, range(1, 42)))
+        assert ({peer.words for peer in peers}, book.bus.held <= 50) == ({expected}, True)
