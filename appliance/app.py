@@ -31,6 +31,7 @@ from appliance.doors import Rooms, front
 from appliance.egress.clients.service import Manager
 from appliance.errors import ApplianceError, Broken
 from appliance.ingress.door import Door
+from appliance.ingress.labels import labelled
 from appliance.log import Log
 from appliance.model.catalog import Catalog
 from appliance.model.channels import CATEGORY
@@ -278,7 +279,8 @@ class House:
 
     async def _emit(self, drafts: Sequence[Draft]) -> Sequence[Event]:
         space = self.identity.namespace(DEFAULT)
-        return await self.door.write(Principal(space, frozenset({WRITE}), subject="plugin"), drafts)
+        who = Principal(space, frozenset({WRITE}), subject="plugin")
+        return await self.door.write(who, [labelled(draft, who, kind="system") for draft in drafts])
 
     def _keep(self, category: str, seconds: float) -> None:
         self._keeping.declared[category] = seconds
