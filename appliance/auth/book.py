@@ -26,6 +26,7 @@ KEY = 16  # bytes of the hash a text is looked up by; all of it is compared in c
 class Known:
     row: Credential
     principal: Principal
+    lasting: bool  # a namespace token that nothing has ended and that does not end by itself
 
 
 class Book:
@@ -95,7 +96,8 @@ class Book:
         for row in rows:
             self.forget(row)
             space = self.spaces[self._ids[row.namespace]]
-            known = Known(row, _principal(row, space))
+            lasting = row.kind == "token" and row.expires is None and row.revoked is None
+            known = Known(row, _principal(row, space), lasting)
             self._known[row.id] = self._texts[row.hash[:KEY]] = known
             if row.family:
                 self._families[row.family].add(row.id)

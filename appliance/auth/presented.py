@@ -5,8 +5,9 @@ Two readers: `presented_token` goes by the rules of the message-store API, `show
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
+
+import msgspec
 
 from appliance.auth.dialect import DialectError
 from appliance.auth.tokens import MalformedToken, parse_token
@@ -50,12 +51,14 @@ class Way(Enum):
     STREAM = "stream"  # ?token= of the events
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True, gc=False):
     """What a request shows, and how."""
 
     way: Way = Way.NONE
-    text: str = field(default="", repr=False)
+    text: str = ""
+
+    def __repr__(self) -> str:
+        return f"Shown({self.way})"
 
 
 def presented_token(request: Request) -> Shown:

@@ -316,12 +316,14 @@ class Identity:
 
     def _caller(self, shown: Shown, address: str) -> Principal | None:
         """Who shows this and counts. What nobody was given is a guess, and guesses are counted."""
+        known = self.book.find(shown.text)
+        if known is not None and known.lasting and (shown.way is Way.HEADER or shown.way is Way.QUERY):
+            return known.principal  # which is what nearly all requests come with
         now = self._world.wall_us()
         if shown.way is Way.TICKET:
             holder = self.tickets.spend(shown.text, self._world.now())
             if holder is not None:
                 return None if self.verdict(holder) else holder
-        known = self.book.find(shown.text)
         if known is not None:
             if known.row.kind not in _TAKEN[shown.way] or self.book.fate(known.row.id, now):
                 return None
