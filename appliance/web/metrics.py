@@ -31,7 +31,7 @@ class Meter(Collector):
         self.body_bytes = 0  # request bodies in flight
         self.requests: Counter[tuple[str, int]] = Counter()  # (lane, status class)
         self.refusals: Counter[str] = Counter()
-        self.closes: Counter[int] = Counter()  # WebSocket close codes
+        self.closes: Counter[int] = Counter()  # close codes of WebSockets, and of streams that we ended
 
     def request(self, lane: str, status: int) -> None:
         self.requests[lane, status // 100] += 1
@@ -50,7 +50,8 @@ class Meter(Collector):
         refusals = [((reason,), n) for reason, n in self.refusals.copy().items()]
         yield self._counter("refusals", "requests and connections refused by the front", refusals, "reason")
         closes = [((str(code),), n) for code, n in self.closes.copy().items()]
-        yield self._counter("socket_closes", "WebSockets ended, by close code", closes, "code")
+        ends = "WebSockets ended, and event streams that we ended, by close code"
+        yield self._counter("socket_closes", ends, closes, "code")
 
     def _gauge(self, name: str, text: str, value: float) -> Metric:
         return GaugeMetricFamily(f"{_PREFIX}_{name}", text, value=value)
