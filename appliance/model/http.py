@@ -256,4 +256,6 @@ def problem(error: ApplianceError, request_id: str = "") -> Response:
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
         headers += (("retry-after", str(retry_after)),)
+    if error.status == 401:
+        headers += (("www-authenticate", "Bearer"),)  # RFC 9110, section 15.5.2
     return Response(error.status, msgspec.json.encode(body), "application/problem+json", headers)
