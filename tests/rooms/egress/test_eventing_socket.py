@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 import trio
 import trio.testing
@@ -140,22 +142,42 @@ async def test_subscribe_replaces_the_filter():
         assert (reply["types"], reply["seq"]) == (["job.completed", "note.updated"], 2)
 
 
-async def test_a_change_of_filter_loses_nothing_and_doubles_nothing():
-    """Every event before the reply by the old filter, every one after it by the new."""
-    async with a_room() as room:
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_change_of_filter_loses_nothing_and_doubles_nothing(seed: int):
+    """Every event up to the `seq` of the reply goes by the old filter, every one behind it by the new."""
+    chance = random.Random(seed)
+    kinds = {"NoteUpdated": "note", "OrderPlaced": "order", "JobCompleted": "job"}
+    async with a_room(blocks=16) as room:
         client = await room.socket()
-        for n in range(50):
-            room.write("NoteUpdated", {"note_id": str(n)})
-            if n % 7 == 3:
-                client.says({"type": "subscribe", "types": ["note"] if n % 2 else ["note", "job"]})
-            if n % 3 == 0:
-                await trio.lowlevel.checkpoint()
-        await client.texts(51)
+        written: list[str] = []
+        for _ in range(300):
+            type = chance.choice(list(kinds))
+            written.append(kinds[type])
+            room.write(type, {"note_id": "n", "job_id": "j", "job_type": "Embedding"}, stream=f"{kinds[type]}-1")
+            match chance.randrange(8):
+                case 0:
+                    client.says({"type": "subscribe", "types": chance.sample(list(kinds.values()), 2)})
+                case 1:
+                    client.says({"type": "unsubscribe"})
+                case 2:
+                    await quiet()
+                case 3:
+                    client.stuck = True
+                case 4:
+                    client.free()
+        client.free()
         await quiet()
 
-        seen = [message["seq"] for message in client.messages() if message["type"] == "NoteUpdated"]
-
-        assert seen == list(range(1, 51))
+        expected: list[tuple[str, int]] = []
+        place, wanted = 0, set(kinds.values())
+        changes = [m for m in client.messages() if m["type"] in ("Subscribed", "Unsubscribed")]
+        for change in [*changes, {"seq": 300}]:
+            reached = int(str(change["seq"]))
+            expected += [(written[n], n + 1) for n in range(place, reached) if written[n] in wanted]
+            place, wanted = reached, set(change.get("types", []))
+        seen = [(kinds[str(m["type"])], m["seq"]) for m in client.messages() if m["type"] in kinds]
+        assert len(changes) > 20
+        assert seen == expected
 
 
 @pytest.mark.parametrize("spelling", ["seq", "number", "event_id"])
