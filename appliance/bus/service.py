@@ -92,7 +92,8 @@ class Bus:
         oldest: first position of a topic that is still stored, a stream's for a stream, else global;
             unless given, nothing is ever gone.
         blocks: kept for each audience; who is further behind reads from the log.
-        budget: bytes all rings may hold together; copies made for members that are behind get a quarter of it beside.
+        budget: bytes that all rings, and what was read for newcomers, may hold together; copies made for members
+            that are behind get a quarter of it beside.
         grace: seconds a member may be behind until it is cut.
     """
 
