@@ -15,7 +15,18 @@ from typing import Any
 from tests.load.crowd import EVENT, Endpoint
 from tests.load.machine import Started
 
-__all__ = ["ENDPOINTS", "broadcast", "eventing", "events", "http_head", "nchan_sse", "pokes", "tail", "websocket_head"]
+__all__ = [
+    "ENDPOINTS",
+    "broadcast",
+    "eventing",
+    "events",
+    "http_head",
+    "nchan_sse",
+    "pokes",
+    "posts",
+    "tail",
+    "websocket_head",
+]
 
 BATCH = 64  # events of one call at most
 
@@ -81,7 +92,7 @@ def events(server: Started) -> Endpoint:
 
 
 def broadcast(server: Started) -> Endpoint:
-    """Our `/ws/broadcast` with its offsets; one message for each `POST /broadcast`, as many under way as are due."""
+    """Our `/ws/broadcast` with its offsets. A channel is a stream: one call writes many messages here too."""
     head = websocket_head("/ws/broadcast", server.token)
     return Endpoint(
         subscribe=head,
@@ -91,9 +102,19 @@ def broadcast(server: Started) -> Endpoint:
         greeting_again='{"subscribe":["fan{c}"],"since":{"fan{c}":{last}},"ack":1}',
         position='"offset":',
         origin=-1,
+        **_written(server, "channel-fan{c}", "measured"),
+    )
+
+
+def posts(server: Started) -> Endpoint:
+    """The same with one `POST /broadcast` for each message, as many under way on one connection as are due."""
+    return replace(
+        broadcast(server),
         head=_posted("/broadcast", server.token),
         opening='{"channel":"fan{c}","event":"measured","payload":',
+        item=EVENT,
         closing="}",
+        batch=1,
     )
 
 
@@ -105,16 +126,16 @@ def pokes(server: Started) -> Endpoint:
         subscribe=http_head(f"GET /subscribe?stream={name}-1", server.token),
         ready="ready",
         number='"position":',
-        **_written(server, name),
+        **_written(server, f"{name}-1"),
     )
 
 
-def _written(server: Started, category: str = "fan{c}", type: str = "Measured") -> dict[str, Any]:
+def _written(server: Started, stream: str = "fan{c}-1", type: str = "Measured") -> dict[str, Any]:
     return {
         "publish": "http",
         "head": _posted("/rpc", server.token),
         "opening": '["stream.writeMany",[',
-        "item": f'{{"stream":"{category}-1","type":"{type}","data":{EVENT}}}',
+        "item": f'{{"stream":"{stream}","type":"{type}","data":{EVENT}}}',
         "closing": "]]",
         "batch": BATCH,
     }
@@ -153,6 +174,7 @@ def _encrypted(server: Started) -> Endpoint:
 ENDPOINTS: dict[str, Callable[[Started], Endpoint]] = {
     "appliance": eventing,
     "appliance broadcast": broadcast,
+    "appliance posts": posts,
     "appliance tail": tail,
     "appliance sse": events,
     "appliance pokes": pokes,

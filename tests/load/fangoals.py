@@ -159,6 +159,7 @@ def channels(arena: Arena) -> Contest:
         for who in ("appliance broadcast", "appliance tail"):
             field.add(who, f"{count}x10", crowd)
         field.add("nchan many", f"{count}x10", crowd)
+    field.add("appliance posts", "100x10", Crowd(1000, channels=100, window=SATURATED))
     return field.contest(
         "channels",
         "many channels with ten readers each, events to each in turn",

@@ -77,4 +77,5 @@ def test_every_event_is_sent_with_number_and_time_to_the_channel_of_its_readers(
     assert endpoint.publish != "http" or "{length}" in endpoint.head
     for head in (endpoint.subscribe, endpoint.again, endpoint.hello):
         assert not head or head.endswith("\r\n\r\n")
-    assert not endpoint.again or ("{since}" in endpoint.again) != ("{last}" in endpoint.again)
+    said = endpoint.again + endpoint.greeting_again
+    assert not said or ("{since}" in said) != ("{last}" in said)
