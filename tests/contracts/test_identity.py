@@ -22,6 +22,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
+from httpx_sse import connect_sse
 from playwright.sync_api import sync_playwright
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -210,6 +211,43 @@ def test_a_ticket_opens_one_websocket(server: Served, http: httpx.Client):
         pass
 
     assert refused.value.response.status_code in (401, 429)  # the tests before have guessed a lot
+
+
+def test_a_stream_token_opens_the_events_until_it_is_ended(http: httpx.Client):
+    made = http.post("/api/v1/events/tokens", headers=bearer(TOKEN)).json()
+    path = f"/api/v1/events?events=Rung&token={made['token']}"
+    for _ in range(2):  # an EventSource comes back with the same address
+        with connect_sse(http, "GET", path) as stream:
+            assert stream.response.status_code == 200
+
+    with http.stream("GET", path) as stream:
+        ended = http.delete(f"/api/v1/events/tokens/{made['token_id']}", headers=bearer(TOKEN))
+        begin = time.monotonic()
+        for _ in stream.iter_raw():
+            pass
+        took = time.monotonic() - begin
+    after = httpx.get(f"{http.base_url}{path.removeprefix('/')}")  # the connection of the stream is gone
+
+    assert (ended.status_code, took < WITHIN) == (204, True)
+    assert after.status_code in (401, 429)
+
+
+def test_a_token_bound_to_a_memory_follows_it_and_nothing_else(http: httpx.Client):
+    made = http.post("/api/v1/tokens", json={"scopes": ["read"], "memories": ["work"]}, headers=bearer(TOKEN)).json()[
+        "token"
+    ]
+
+    with connect_sse(http, "GET", "/api/v1/events?events=Noted&since=0", headers=bearer(made)) as stream:
+        for memory in ("home", "", "work"):
+            metadata = {"memory": memory} if memory else None
+            message = {"type": "Noted", "data": {"of": memory}, "metadata": metadata}
+            http.post("/rpc", headers=bearer(TOKEN), json=["stream.write", "note-1", message])
+        seen = next(event for event in stream.iter_sse() if event.event == "Noted")
+    elsewhere = http.get("/api/v1/events?memory=home", headers=bearer(made))
+
+    assert '"of":"work"' in seen.data
+    assert elsewhere.status_code == 403
+    assert not may_read(http, made)
 
 
 def test_keys_are_rotated_by_a_signal(server: Served, http: httpx.Client, folder: Path):
