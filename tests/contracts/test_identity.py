@@ -226,7 +226,7 @@ def test_a_stream_token_opens_the_events_until_it_is_ended(http: httpx.Client):
         for _ in stream.iter_raw():
             pass
         took = time.monotonic() - begin
-    after = httpx.get(f"{http.base_url}{path.removeprefix('/')}")  # the connection of the stream is gone
+    after = httpx.get(str(http.base_url.join(path)))  # the connection of the stream is gone
 
     assert (ended.status_code, took < WITHIN) == (204, True)
     assert after.status_code in (401, 429)
