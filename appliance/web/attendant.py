@@ -7,7 +7,6 @@ the pump has the connection again. TLS, whose bytes must be decrypted in a task,
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import AsyncIterator
 
@@ -76,7 +75,8 @@ class Attendant:
             elif not answers:
                 await self._next()
             elif found := answers.stream():
-                await self._run_stream(*found)
+                if stream := await self._begin_stream(*found):
+                    await self._produce(stream)
                 connection.go_on()
             else:
                 await answers.settle()
@@ -132,8 +132,8 @@ class Attendant:
             connection.pace.begin()
             request.chunks = self._chunks
         answer = await self._ask(head, request)
-        if isinstance(answer, Stream):
-            await self._run_stream(head, request, answer)
+        if isinstance(answer, Stream) and (stream := await self._begin_stream(head, request, answer)):
+            await self._produce(stream)
         unread = head.streamed and self._parser.phase is Phase.BODY
         connection.closing = connection.closing or unread  # the rest of a body cannot be told from a next request
         if isinstance(answer, Response):
@@ -173,25 +173,25 @@ class Attendant:
                 self._line.kill()
                 raise trio.BrokenResourceError("the peer left in the middle of its body")
 
-    async def _run_stream(self, head: Head, request: Request, answer: Stream) -> None:
+    async def _begin_stream(self, head: Head, request: Request, answer: Stream) -> LiveStream | None:
+        """Send the head of a streaming answer. None: there is no body."""
         shared, stream = self._shared, LiveStream(self._line, request, answer)
         shared.meter.request(head.plan.lane.value, answer.status)
         await self._send()
         refusal = stream.refusal(http11=head.http11, draining=shared.draining)
         if refusal is not None:
             await self._refuse(refusal)
-            return
+            return None
         await self._line.write(shared.renderer.stream(answer, close=not head.keep_alive))
-        if head.method != "HEAD":
-            await self._produce(stream, answer)
+        return stream if head.method != "HEAD" else None
 
-    async def _produce(self, stream: LiveStream, answer: Stream) -> None:
+    async def _produce(self, stream: LiveStream) -> None:
         connection, shared, line = self._connection, self._shared, self._line
         connection.stream, line.ender = stream, stream.end
         shared.meter.streams += 1
         try:
             with stream.scope:
-                await answer.run(ChunkedExchange(line, self._gone))
+                await stream.run(ChunkedExchange(line, self._gone))
             if stream.code is None:
                 await line.write(LAST_CHUNK)
         except* trio.BrokenResourceError as gone:
@@ -212,10 +212,12 @@ class Attendant:
 
     async def _gone(self) -> None:
         """Wait until the peer has left; what it pipelines meanwhile is kept for later, within bounds."""
-        with contextlib.suppress(trio.BrokenResourceError):
+        try:
             while data := await self._line.receive_some(READ_SIZE):
                 if self._parser.hold(data) > READ_SIZE:
                     self._line.kill()
+        except trio.BrokenResourceError:
+            pass  # that is what was waited for
 
     async def _upgrade(self, head: Head, request: Request) -> None:
         connection, shared = self._connection, self._shared

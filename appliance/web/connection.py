@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import trio
 
@@ -178,7 +179,7 @@ class Connection:
             plan = self.shared.router.plan(head.method, head.path)
             origin = head.headers.get("origin")
             if origin is not None and self.shared.origins.lists(origin):
-                plan.begin = readable(origin, plan.begin)
+                plan = replace(plan, begin=readable(origin, plan.begin))
             head.plan, head.limit, head.streamed = plan, plan.limit, plan.streaming
 
     def request(self, item: Arrived) -> Request:

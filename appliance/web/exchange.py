@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 
 from appliance.model.frames import chunk
 from appliance.model.http import Outlet
@@ -20,7 +20,7 @@ class ChunkedExchange:
 
     __slots__ = ("_gone", "outlet")
 
-    def __init__(self, outlet: Outlet, gone: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, outlet: Outlet, gone: Callable[[], Coroutine[None, None, None]]) -> None:
         self.outlet = outlet
         self._gone = gone
 
@@ -30,5 +30,5 @@ class ChunkedExchange:
     def offer(self, data: bytes) -> bool:
         return self.outlet.offer(chunk(data))
 
-    async def closed(self) -> None:
-        await self._gone()
+    def closed(self) -> Coroutine[None, None, None]:
+        return self._gone()  # itself, not a coroutine around it: thousands wait here

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import structlog
@@ -28,9 +28,9 @@ Authenticate = Callable[[Request], Principal]  # raises Unauthenticated
 _PARAMETER = re.compile(r"\{(\w+)(:path)?\}")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """How one request will be answered: made once per distinct head of a connection."""
+    """How a request will be answered. Shared by all requests to a route without parameters."""
 
     lane: Lane
     limit: int | None  # bytes of body accepted
@@ -74,6 +74,7 @@ class Router:
         self._limits = limits
         self._exact: dict[str, _Path] = {}
         self._templates: dict[str, tuple[re.Pattern[str], _Path]] = {}
+        self._plans: dict[Route, Plan] = {}  # by route; only parameters differ
         for route in routes:
             self._add(route)
         self._sockets = [(compile_path(socket.path), socket) for socket in sockets]
@@ -130,10 +131,16 @@ class Router:
         return None, {}
 
     def _serve(self, route: Route, params: dict[str, str]) -> Plan:
+        plan = self._plans.get(route)
+        if plan is None:
+            plan = self._plans[route] = self._plan_for(route)
+        return replace(plan, params=params) if params else plan
+
+    def _plan_for(self, route: Route) -> Plan:
         limit = route.body_limit
         if limit is None and not route.streaming:
             limit = self._limits.json_body
-        return Plan(route.lane, limit, route.streaming, self._guarded(route), params)
+        return Plan(route.lane, limit, route.streaming, self._guarded(route))
 
     def _guarded(self, route: Route) -> Callable[[Request], Answer | Awaitable[Answer]]:
         if route.scope is None:

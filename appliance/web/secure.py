@@ -14,7 +14,8 @@ from collections.abc import Callable
 import trio
 from trio.lowlevel import checkpoint
 
-from appliance.web.wire import Remainder, Wire
+from appliance.web.remainder import Remainder
+from appliance.web.wire import Wire
 
 __all__ = ["SecureWire"]
 

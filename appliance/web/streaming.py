@@ -23,10 +23,11 @@ _ENDLESS = "text/event-stream"
 class LiveStream:
     """A streaming answer under way. It is what `Outlet.end` means for its connection."""
 
-    __slots__ = ("_answer", "_line", "code", "request", "scope")
+    __slots__ = ("_answer", "_line", "code", "request", "run", "scope")
 
     def __init__(self, line: Line, request: Request, answer: Stream) -> None:
         self.request = request
+        self.run = answer.run
         self.scope = trio.CancelScope()  # around whoever produces it
         self.code: int | None = None  # of `model.closecodes`, when we ended it
         self._line = line

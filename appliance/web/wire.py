@@ -1,10 +1,6 @@
 """One connection's bytes: a plain non-blocking socket that never tears a frame.
 
-Two kinds of senders share a connection. Handlers and SSLStream *wait*: `send_all`. The flusher, which
-serves a thousand connections per batch, never does: `offer`. Both may meet a peer that takes only part.
-So the stream itself owns an unfinished remainder: whoever comes next sends it first, under one lock,
-and an `offer` that finds a remainder or the lock taken is refused whole. No byte can come between two
-parts of a call, whoever runs first, and none after the last words (`conclude`).
+How its senders share it is said in `remainder`.
 
 Trio's own socket has no public non-blocking send, hence the plain one with `wait_readable` and
 `wait_writable`.
@@ -14,112 +10,24 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import trio
-from trio.lowlevel import checkpoint, notify_closing, wait_readable, wait_writable
+from trio.lowlevel import (
+    cancel_shielded_checkpoint,
+    checkpoint,
+    checkpoint_if_cancelled,
+    notify_closing,
+    wait_readable,
+    wait_writable,
+)
 
-__all__ = ["LINGER", "READ_SIZE", "Remainder", "Wire"]
+from appliance.web.remainder import Remainder
+
+__all__ = ["LINGER", "READ_SIZE", "Wire"]
 
 READ_SIZE = 64 * 1024  # bytes taken from the kernel at once
 LINGER = 1024 * 1024  # bytes read and dropped while a peer is told that we are done
-
-
-class Remainder(ABC):
-    """The sending discipline of a line: one lock, what is still unsent, and an end after which nothing comes.
-
-    A subclass says how the remainder is sent (`_flush`, with the lock held).
-    """
-
-    __slots__ = ("_emptied", "_lock", "_occupied", "_rest", "_shut", "ender")
-
-    def __init__(self) -> None:
-        self._lock = trio.StrictFIFOLock()
-        self._rest: bytes | bytearray | memoryview = b""
-        self._emptied: trio.Event | None = None  # made when someone waits in `drained`
-        self._shut = False  # the last words are given: nothing more is taken
-        self._occupied = False  # an offer is refused: by a remainder, a sender or the end. One look for the flusher
-        self.ender: Callable[[int, str], object] | None = None  # knows the words of what is spoken here now
-
-    @property
-    @abstractmethod
-    def killed(self) -> bool: ...
-
-    @property
-    @abstractmethod
-    def starved(self) -> bool:
-        """Whether it was dropped because the peer read nothing for the write deadline."""
-
-    @abstractmethod
-    def kill(self) -> None: ...
-
-    @abstractmethod
-    async def _flush(self) -> None:
-        """Send the remainder."""
-
-    def end(self, code: int, reason: str = "") -> None:
-        """Bytes alone have no words for a reason; whoever speaks a protocol here has put its own in `ender`."""
-        if self.ender is None:
-            self.kill()
-        else:
-            self.ender(code, reason)
-
-    def conclude(self, data: bytes) -> None:
-        """Take last words, to be sent after what is unsent. Nothing is taken after them.
-
-        Waits for nobody; the caller sees to it that someone awaits `drained()` or `finish()`.
-        """
-        if not self._shut:
-            self._shut = self._occupied = True
-            self._rest = bytes(self._rest) + data  # whoever is sending the rest now sends this too
-
-    async def drained(self) -> None:
-        if not self.busy:
-            await checkpoint()
-        while self.busy:
-            if self._lock.locked():  # whoever sends now sends the remainder too; to queue would make us a sender
-                if self._emptied is None:
-                    self._emptied = trio.Event()
-                await self._emptied.wait()
-            else:
-                self._lock.acquire_nowait()
-                try:
-                    await self._flush()
-                finally:
-                    self._release()
-        if self.killed:
-            raise trio.BrokenResourceError("the connection is gone")
-
-    @property
-    def busy(self) -> bool:
-        """Whether something is unsent or being sent."""
-        return bool(self._rest) or self._lock.locked()
-
-    def _refuse(self) -> bool:
-        """Why an offer is not taken: not now, or never again."""
-        self._check_open()
-        return False
-
-    def _check_open(self) -> None:
-        if self._shut:
-            raise trio.BrokenResourceError("the connection is over")
-
-    async def _acquire(self) -> None:
-        self._check_open()
-        self._occupied = True  # from the moment the lock is ours, which is before we run again
-        try:
-            await self._lock.acquire()
-        except BaseException:
-            self._occupied = self._shut or self.busy
-            raise
-
-    def _release(self) -> None:
-        self._lock.release()
-        self._occupied = self._shut or self.busy
-        if self._emptied is not None and not self._lock.locked():
-            self._emptied.set()
-            self._emptied = None
 
 
 class Wire(Remainder, trio.abc.HalfCloseableStream):
@@ -173,26 +81,34 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
 
     def conclude(self, data: bytes) -> None:
         super().conclude(data)
-        if not self._lock.locked():
+        if not self._sending:
             with contextlib.suppress(trio.BrokenResourceError):  # it has left already
                 self._rest = memoryview(self._rest)[self._send(self._rest) :]
 
     # -- sending and waiting ----------------------------------------------------------------
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
         """`send_all` that does not yield when the socket takes everything at once.
 
         For callers whose next step waits anyway: the yield would be a fifth of a small request.
         """
         if self._occupied:
-            await self.send_all(data)
+            await self._send_in_turn(data)
         else:
             sent = self._send(data)
             if sent < len(data):
-                self._lock.acquire_nowait()
+                self._grab()
                 await self._finish(memoryview(data)[sent:])
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self._occupied:
+            await self._send_in_turn(data)
+        else:
+            await checkpoint_if_cancelled()
+            await self.write(data)
+            await cancel_shielded_checkpoint()  # a stream of Trio always yields
+
+    async def _send_in_turn(self, data: bytes | bytearray | memoryview) -> None:
         await self._acquire()
         try:
             await self._flush()
@@ -291,7 +207,6 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
     async def _finish(self, rest: memoryview) -> None:
         """Send `rest` and release the lock, which the caller holds. Half a send is no send: failing kills."""
         self._rest = rest
-        self._occupied = True
         try:
             await self._flush()
         except BaseException:
