@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from appliance.bus import Bus
-from appliance.egress.filters import BadFilter, Memories, Wish, asked, topic_for
+from appliance.egress.filters import BadFilter, Memories, asked, topic_for
 from appliance.egress.since import Find, Start, begin_after, last_seen
 from appliance.egress.sse.events_blocks import KEEP_ALIVE, Blocks, farewell
 from appliance.errors import LimitReached, Unavailable
@@ -100,13 +101,7 @@ class EventStream:
         self._clients.check(request)
         last = last_seen(request.headers, request.query)
         start = await begin_after(last, topic.namespace, self._find, self._newest)
-
-        async def run(exchange: Exchange) -> None:
-            try:
-                await self._serve(request, exchange, topic, dialect, wish, start, last)
-            except (LimitReached, Unavailable) as error:  # the head is out: this can only be said in the stream
-                await exchange.write(farewell(error.retry_after * 1000, error.message))
-
+        run = partial(self._serve, request, topic, dialect, wish.names, start, last)
         return Stream(run, headers=_HEADERS, farewell=farewell)
 
     def counts(self) -> Mapping[str, int]:
@@ -139,22 +134,34 @@ class EventStream:
         return self._dialects[self._names]
 
     async def _serve(
-        self, request: Request, exchange: Exchange, topic: Topic, dialect: Blocks, wish: Wish, start: Start, last: str
+        self,
+        request: Request,
+        topic: Topic,
+        dialect: Blocks,
+        names: tuple[str, ...],
+        start: Start,
+        last: str,
+        exchange: Exchange,
     ) -> None:
-        with self._clients.enter(request, exchange.outlet, self._habits) as client:
-            client.topics = wish.names
-            self._came += 1
-            try:
+        """One client. Thousands wait in here: one frame each, and nothing kept that only the beginning needs."""
+        self._came += 1
+        try:
+            with self._clients.enter(request, exchange.outlet, self._habits) as client:
+                client.topics = names
                 self._resumed += start.since is not None
-
-                def greeting(seq: int) -> bytes:
-                    return chunk(dialect.connected(seq) + (dialect.resync(start.lost, last) if start.lost else b""))
-
-                subscription = await self._bus.follow(topic, dialect, exchange.outlet, start.since, greeting=greeting)
+                subscription = await self._bus.follow(
+                    topic, dialect, exchange.outlet, start.since, greeting=partial(_greeting, dialect, start, last)
+                )
                 client.readings = (subscription,)
                 try:
                     await exchange.closed()
                 finally:
                     subscription.leave()
-            finally:
-                self._left += 1
+        except (LimitReached, Unavailable) as error:  # the head is out: this can only be said in the stream
+            await exchange.write(farewell(error.retry_after * 1000, error.message))
+        finally:
+            self._left += 1
+
+
+def _greeting(dialect: Blocks, start: Start, last: str, seq: int) -> bytes:
+    return chunk(dialect.connected(seq) + (dialect.resync(start.lost, last) if start.lost else b""))
