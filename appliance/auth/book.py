@@ -118,7 +118,10 @@ class Book:
         self.spaces.pop(space.id, None)
         self._ids.pop(space.key, None)
         self.forget(*[known.row for known in self if known.row.namespace == space.key])
-        self.clients = {id: client for id, client in self.clients.items() if client.namespace != space.key}
+        for id in [id for id, client in self.clients.items() if client.namespace == space.key]:
+            del self.clients[id]
+        for digest in [digest for digest, (_, key) in self.ended.items() if key == space.key]:
+            del self.ended[digest]
 
 
 def signed_id(digest: str, mark: str) -> str:

@@ -60,11 +60,11 @@ class Housekeeping:
         """Lasts until cancelled."""
         while True:
             await trio.sleep(EVERY)
-            with contextlib.suppress(Unavailable):  # a full disk, say: memory knows better until the next round
+            with contextlib.suppress(ApplianceError):  # a full disk, say: memory knows better until the next round
                 await self.round()
 
     async def round(self) -> None:
-        """Raises Unavailable: not everything could be written; the next round tries again."""
+        """Raises an ApplianceError: not everything could be written; the next round tries again."""
         await self.write_down()
         await self._put_away()
 

@@ -6,6 +6,7 @@ change goes to disk first, then into this picture (`Changes`).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
@@ -95,7 +96,8 @@ class Identity:
 
     async def drain(self) -> None:
         """How long access tokens are good for by now."""
-        await self.housekeeping.write_down()
+        with contextlib.suppress(ApplianceError):  # they end a little earlier, then
+            await self.housekeeping.write_down()
 
     def reload(self) -> None:
         """Read the keys of signed tokens again. Raises ConfigError: those of before stay."""

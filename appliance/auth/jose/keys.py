@@ -133,7 +133,7 @@ def _from_jwk(source: KeySource, entry: dict[str, Any]) -> VerifyingKey:
         raise source.wrong(f"key {kid!r} of its file is a private key", hint="keep that where tokens are signed")
     try:
         found = PyJWK(entry, source.alg).key
-    except (PyJWTError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (PyJWTError, ValueError, TypeError, KeyError, UnsupportedAlgorithm) as error:
         raise source.wrong(f"key {kid!r} of its file cannot be read") from error
     if isinstance(found, bytes):
         if len(found) < HS_BYTES:

@@ -86,6 +86,26 @@ def test_a_set_that_cannot_be_used_is_named(alg: str, text: bytes, complaint: st
     assert refused.value.message.startswith("auth.keys.house: ")
 
 
+MEMBERS = {
+    "RS256": {"kty": "RSA", "n": "AQAB", "e": "AQAB"},
+    "ES256": {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"},
+    "EdDSA": {"kty": "OKP", "crv": "Ed25519", "x": "AA"},
+    "HS256": {"kty": "oct", "k": "AA"},
+}
+
+
+@pytest.mark.parametrize("alg", MEMBERS)
+def test_whatever_stands_in_a_set_the_complaint_is_ours(alg: str):
+    members: dict[str, object] = {**MEMBERS[alg], "kid": "a"}
+    damaged = [{name: value for name, value in members.items() if name != left_out} for left_out in members]
+    for name in members:
+        damaged += [members | {name: value} for value in (None, 1, -1, 1.5, True, [], {}, "", "ü", "!!", "AAAA")]
+
+    for entry in damaged:
+        with pytest.raises(ConfigError):
+            from_jwks(source(alg), keys(entry))
+
+
 @pytest.mark.parametrize(
     ("alg", "pem", "complaint"),
     [

@@ -6,7 +6,7 @@ import pytest
 
 from appliance.auth import store
 from appliance.auth.presented import EVENTS
-from appliance.errors import NotFound, Rejected
+from appliance.errors import NotFound, Rejected, Unavailable
 from tests.rooms.auth.desk import HOUR, Desk, Keeping, a_desk
 from tests.rooms.ingress.room import TOKEN, token_of
 
@@ -93,6 +93,28 @@ async def test_what_has_expired_is_put_away_and_api_keys_stay_in_the_list():
     lasting = ["api key", "api key", "token", "token"]
     assert kinds == [sorted([*lasting, "access", "stream"]), lasting, lasting]
     assert stored == lasting
+
+
+async def test_a_full_disk_puts_off_what_can_wait(monkeypatch: pytest.MonkeyPatch):
+    engine = Keeping()
+
+    def full(_: object) -> int:
+        raise Unavailable("the disk is full")
+
+    async with a_desk(engine) as desk:
+        texts = await one_of_each(desk)
+        desk.world.ahead = 0.9 * HOUR
+        desk.who(texts["access"])
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "change_state", full)
+            with pytest.raises(Unavailable):
+                await desk.identity.housekeeping.round()
+            await desk.identity.drain()
+        await desk.identity.drain()
+    async with a_desk(engine) as desk:
+        desk.world.ahead = 1.5 * HOUR
+
+        assert desk.who(texts["access"]).scopes == {"read"}
 
 
 async def test_no_text_of_any_kind_is_stored():

@@ -174,6 +174,17 @@ async def test_a_revocation_is_forgotten_when_the_token_would_have_expired():
         assert (before, after, len(desk.identity.book.ended)) == (1, 0, 0)
 
 
+async def test_a_revocation_goes_with_its_namespace():
+    engine = Keeping()
+    async with a_desk(engine, signed=signed()) as desk:
+        await desk.identity.create_namespace("shop", token=token_of("shop"))
+        await revoked(desk, token(ns="shop"), by=token_of("shop"))
+        before = len(desk.identity.book.ended)
+        await desk.identity.delete_namespace("shop")
+
+        assert (before, len(desk.identity.book.ended)) == (1, 0)
+
+
 async def test_keys_are_rotated_while_everything_runs(tmp_path: Path, autojump_clock: object):
     old, new, file = issuer("ES256"), issuer("ES256"), tmp_path / "keys.json"
 
