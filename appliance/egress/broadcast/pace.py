@@ -32,6 +32,8 @@ class Pace:
         most: frames in a second.
     """
 
+    __slots__ = ("_began", "_count", "_excess", "_most", "_strikes")
+
     def __init__(self, most: int) -> None:
         self._most = most
         self._began = float("-inf")  # of the second that counts

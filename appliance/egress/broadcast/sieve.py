@@ -21,6 +21,8 @@ MOST = 256  # messages kept from one client at once; one more, and it sees the o
 class Sieve:
     """`model.http.Outlet`: that of a connection, which costs nothing while there is nothing to keep from it."""
 
+    __slots__ = ("_hidden", "_outlet", "offer", "send_all")
+
     def __init__(self, outlet: Outlet) -> None:
         self._outlet = outlet
         self._hidden: dict[str, bytes] = {}  # by id

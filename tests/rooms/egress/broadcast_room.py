@@ -118,6 +118,8 @@ class Log:
 class Listener(WebSocket):
     """A client of `/ws/broadcast`."""
 
+    taken = 0  # messages a test has looked at
+
     def messages(self) -> list[dict[str, Any]]:
         """Everything but welcome and pings."""
         return [one for one in super().messages() if one.get("type") not in ("welcome", "ping")]

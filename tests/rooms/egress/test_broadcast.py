@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 import trio
 import trio.testing
@@ -11,7 +13,7 @@ from appliance.errors import TooManyClients, Unauthenticated, Unavailable
 from appliance.model.event import Draft, Unit
 from appliance.model.http import Request
 from appliance.model.principal import READ, Principal
-from tests.rooms.egress.broadcast_room import ADMIN, BOUND, READER, SPACE, STRANGER, WRITER, Listener, a_room
+from tests.rooms.egress.broadcast_room import ADMIN, BOUND, READER, SPACE, STRANGER, WRITER, Listener, Room, a_room
 
 quiet = trio.testing.wait_all_tasks_blocked
 ITEM = {"channel": "order", "event": "item_added", "payload": {"entity_id": "123"}}
@@ -679,3 +681,58 @@ async def test_a_channel_tells_how_far_back_it_can_be_replayed():
 async def test_a_limit_that_is_none_is_refused(limit: str):
     async with a_room() as room:
         assert (await room.channels(f"limit={limit}"))[0] == 422
+
+
+# -- anything goes ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_a_client_that_keeps_its_offsets_has_every_message_once_whatever_happens(seed: int):
+    """scenario 4, at random: drops, stalls, changes of mind, and messages all the time"""
+    rng = random.Random(seed)
+    channels = ["a", "b", "c"]
+    async with a_room(blocks=4, frames=10_000) as room:
+        heard: dict[str, list[int]] = {channel: [] for channel in channels}
+        client = await room.listens(*channels, since=dict.fromkeys(channels, -1))
+        for _ in range(120):
+            match rng.randrange(8):
+                case 0:
+                    client = await _again(room, client, heard)
+                case 1:
+                    client.stuck = True
+                case 2:
+                    client.free()
+                case 3:  # while it is away from a channel it hears nothing of it, and asks for it when it is back
+                    client.free()
+                    await quiet()
+                    channel = rng.choice(channels)
+                    await room.says(client, {"unsubscribe": [channel]})
+                    _take(client, heard)
+                    await room.sends(channel)
+                    await room.says(client, {"subscribe": [channel], "since": {channel: len(heard[channel]) - 1}})
+                case 4:
+                    await quiet()
+                case _:
+                    await room.sends(rng.choice(channels))
+        client = await _again(room, client, heard)
+        await quiet()
+        _take(client, heard)
+
+        written = {channel: (await room.channel(channel))[1]["offset"] + 1 for channel in channels}
+        assert heard == {channel: list(range(count)) for channel, count in written.items()}
+        assert room.bus.members == 3
+
+
+async def _again(room: Room, client: Listener, heard: dict[str, list[int]]) -> Listener:
+    """The line breaks, and the client comes back with what it had until then."""
+    client.leaves()
+    await quiet()
+    _take(client, heard)
+    return await room.listens(*heard, since={channel: len(offsets) - 1 for channel, offsets in heard.items()})
+
+
+def _take(client: Listener, heard: dict[str, list[int]]) -> None:
+    """What arrived since the last look."""
+    for channel, offset in client.got("channel", "offset")[client.taken :]:
+        heard[channel].append(offset)
+        client.taken += 1
