@@ -82,7 +82,7 @@ async def test_one_too_many_is_503_with_a_time_to_come_back():
         await text(first)
         await first.send(masked(b"\x03\xe8", opcode=8))
         assert await first.frame() == (8, b"\x03\xe8")
-        await house.settled(connections=3)
+        await house.settled(connections=2)  # the other client, and who asked for events
 
         await connected(house, READER)
 
