@@ -122,7 +122,7 @@ def small(arena: Arena) -> Contest:
             field.add(who, label, crowd)
     return field.contest(
         "small",
-        "one channel with few readers: what an event costs before it is fanned out",
+        "one channel with few readers: what an event costs before it is fanned out; ours waits for the disk",
         _ratio("small/lockstep", "10 readers, lockstep, against nchan", "rate", "10 W1", "nchan", at_least=0.8),
         _ratio("small/saturated", "10 readers, saturated, against nchan", "rate", "10 W64", "nchan", at_least=6),
         _ratio("small/p95", "1 reader, 100 events/s: p95 against nchan's", "p95_ms", "1 100/s", "nchan", at_most=3),

@@ -20,12 +20,8 @@ from tests.load.machine import Started
 
 __all__ = ["RESUMABLE", "Findings", "Vitals", "dropping", "never_reading", "one_stalled"]
 
-RESUMABLE = (
-    "appliance",
-    "appliance sse",
-    "appliance broadcast",
-    "appliance tail",
-)  # endpoints, by their names in `endpoints.ENDPOINTS`
+# Endpoints where a reader resumes by position, by their names in `endpoints.ENDPOINTS`.
+RESUMABLE = ("appliance", "appliance sse", "appliance broadcast", "appliance tail")
 SETTLE = 20.0  # seconds after which strangers' connections must be gone
 SPARE_MIB = 64.0  # what a server may need beside its budget
 BUG = 1011
