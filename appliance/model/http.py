@@ -181,8 +181,8 @@ class Route:
 class Socket(Protocol):
     """One accepted WebSocket, server side.
 
-    Everything sent goes through `outlet` as ready frames; the library answers pings and closes beside
-    it under the same write lock.
+    Everything sent goes through `outlet` as ready frames. Pings are answered, pongs measured and the
+    peer's close seen while `receive` waits: a handler that does not ask for messages hears of nothing.
     """
 
     request: Request

@@ -19,7 +19,7 @@ from typing import ClassVar
 import structlog
 import trio
 from prometheus_client import CollectorRegistry
-from trio.lowlevel import notify_closing, wait_readable
+from trio.lowlevel import checkpoint, notify_closing, wait_readable
 
 from appliance.model.http import Route, SocketRoute, problem
 from appliance.web.attendant import Attendant
@@ -42,7 +42,7 @@ log = structlog.get_logger("web")
 
 SWEEP = 0.5  # seconds between looks at the deadlines
 BREATH = 0.1  # seconds without accepting when descriptors or memory are short
-ACCEPTS = 64  # connections taken before others get a turn
+TURN = 64  # connections taken, or told that we stop, before others get a turn
 TURNED_AWAY = 64  # peers being told "full" at once; more are closed without a word
 _SHORT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -142,8 +142,10 @@ class Front:
         self._shared.draining = True
         self._accepting.cancel()
         self._close_listeners()
-        for connection in list(self._roster):
+        for number, connection in enumerate(list(self._roster), 1):
             connection.drain()
+            if number % TURN == 0:
+                await checkpoint()
         with trio.move_on_after(self._limits.drain):
             while self._roster:
                 self._empty = trio.Event()
@@ -161,7 +163,7 @@ class Front:
         while listener.fileno() >= 0:
             await wait_readable(listener)
             try:
-                for _ in range(ACCEPTS):
+                for _ in range(TURN):
                     self._admit(*listener.accept())
             except BlockingIOError:
                 continue

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
 import trio
+import trustme
 
 from appliance.model.closecodes import Close
 from appliance.model.frames import chunk
@@ -123,6 +125,32 @@ async def test_export_that_is_ended_does_not_look_whole():
         assert await peer.rest() == b""
         await house.settled()
         assert closes(house) == {4401: 1}
+
+
+async def test_event_stream_through_tls_ends_as_a_whole_body():
+    guests, authority = Guests(), trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("here.test").configure_cert(server)
+    authority.configure_trust(client)
+    async with a_house(guests.routes, [], tls=server) as house:
+
+        async def expire() -> None:
+            guests.exchanges[-1].outlet.end(Close.EXPIRED)
+
+        for end in (expire, house.front.drain):
+            tcp = await trio.open_tcp_stream("127.0.0.1", house.front.port)
+            peer = Peer(trio.SSLStream(tcp, client, server_hostname="here.test", https_compatible=True))
+            await peer.send(get("/pokes"))
+            await peer.reply(to_head=True)
+            assert await peer.chunk() == b": ready\n\n"
+            await trio.testing.wait_all_tasks_blocked()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(end)
+                assert await peer.rest() == b"0\r\n\r\n"
+                await trio.aclose_forcefully(peer.stream)
+
+        await house.settled()
+        assert (closes(house), house.front.counts["bugs"]) == ({4401: 1, 1001: 1}, 0)
 
 
 # -- the appliance stops ----------------------------------------------------------------------
