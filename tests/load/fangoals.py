@@ -131,11 +131,11 @@ def small(arena: Arena) -> Contest:
 
 def idle(arena: Arena) -> Contest:
     field = Field(arena)
-    everybody, some = Crowd(IDLE, rate=CALM, patience=60), Crowd(1000, rate=CALM, patience=60)
+    everybody, half = Crowd(IDLE, rate=CALM, patience=60), Crowd(IDLE // 2, rate=CALM / 5, patience=60)
     for who in ("appliance", "appliance sse", "nchan", "nchan sse", "bun"):
         field.add_fresh(who, "10000", everybody)
     for who in ("appliance", "trio"):
-        field.add_fresh(who, "1000", some)
+        field.add_fresh(who, "5000", half)  # as many and as much as a send loop can bear
     ws, events = "appliance 10000", "appliance sse 10000"
     return field.contest(
         "idle",
@@ -147,7 +147,7 @@ def idle(arena: Arena) -> Contest:
         _nothing_lost("idle/lost", ws),
         _nothing_lost("idle/lost-sse", events),
         _ratio("idle/p99", "p99 against nchan's", "p99_ms", "10000", "nchan", at_most=1.2),
-        _ratio("idle/trio", "KiB each against trio-websocket's", "kib", "1000", "trio", at_most=0.6),
+        _ratio("idle/trio", "KiB each against trio-websocket's", "kib", "5000", "trio", at_most=0.6),
         rounds=3,
     )
 
