@@ -164,4 +164,5 @@ class EventStream:
 
 
 def _greeting(dialect: Blocks, start: Start, last: str, seq: int) -> bytes:
-    return chunk(dialect.connected(seq) + (dialect.resync(start.lost, last) if start.lost else b""))
+    place = seq if start.since is None else start.since - 1
+    return chunk(dialect.connected(seq, place) + (dialect.resync(start.lost, last) if start.lost else b""))

@@ -80,12 +80,16 @@ class Blocks:
     def settles(self, event: Event) -> str:
         return self._catalog.view(event).settles
 
-    # What we say ourselves: never with an id
+    # What we say ourselves
 
-    def connected(self, seq: int) -> bytes:
-        """The first block: the stream stands, and nothing written behind `seq` is missed."""
+    def connected(self, seq: int, place: int) -> bytes:
+        """The first block: the stream stands, and nothing written behind `seq` is missed.
+
+        Args:
+            place: its id. Who is cut off before the first stored event comes returns to here, and misses nothing.
+        """
         fields = {"type": "Connected", "dialect": self.names, "seq": seq}
-        return block("connected", msgspec.json.encode(fields), retry=RETRY)
+        return block("connected", msgspec.json.encode(fields), id=place, retry=RETRY)
 
     def resync(self, reason: str, last_known: str, oldest: int = 0) -> bytes:
         """The client's past cannot be shown from where it asked: it has to fetch its state anew.

@@ -150,7 +150,7 @@ async def test_the_head_of_a_stream_and_its_first_blocks():
 
         assert (head.status, head.headers["content-type"]) == (200, "text/event-stream")
         assert (head.headers["cache-control"], head.headers["x-accel-buffering"]) == ("no-cache", "no")
-        assert [(one.event, one.id) for one in parse(first + second)] == [("connected", ""), ("NoteUpdated", "2")]
+        assert [(one.event, one.id) for one in parse(first + second)] == [("connected", "0"), ("NoteUpdated", "2")]
 
 
 async def test_head_asks_for_the_head_only():

@@ -17,7 +17,8 @@ async def quiet() -> None:
 
 
 def ids(client: EventSource) -> list[str]:
-    return [block.id for block in client.blocks() if block.own_id]
+    """Of events; the confirmation has one too."""
+    return [block.id for block in client.blocks() if block.own_id and block.event != "connected"]
 
 
 def names(client: EventSource) -> list[str]:
@@ -47,8 +48,23 @@ async def test_the_first_block_confirms_and_says_when_to_come_back():
         client = await room.source()
 
         (block,) = client.blocks()
-        assert (block.event, block.own_id, block.retry) == ("connected", False, 3000)
+        assert (block.event, block.id, block.retry) == ("connected", "1", 3000)
         assert block.json["seq"] == 1
+
+
+async def test_who_is_cut_off_before_its_first_event_returns_to_where_it_was():
+    async with a_room() as room:
+        for n in range(3):
+            room.write("NoteUpdated", {"note_id": str(n)})
+        live, resuming = await room.source(), await room.source("since=1")
+        places = [client.blocks()[0].id for client in (live, resuming)]
+        room.write("NoteUpdated", {"note_id": "missed"})
+
+        again = [await room.source(headers={"last-event-id": place}) for place in places]
+        await quiet()
+
+        assert places == ["3", "1"]
+        assert [ids(client) for client in again] == [["4"], ["2", "3", "4"]]
 
 
 async def test_an_event_is_one_block_of_event_data_and_id():
