@@ -8,7 +8,8 @@ It is answered when the message is on disk and was offered to every socket of ou
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,7 @@ from appliance.ingress.labels import labelled
 from appliance.model.channels import ORIGIN, May, Seating, by_scope, check_channel, stream_of
 from appliance.model.event import Draft, Event
 from appliance.model.http import Lane, Request, Response, Route, json_response
+from appliance.model.ports import Pending
 from appliance.model.principal import WRITE, Principal
 
 __all__ = ["Broadcasts", "Message", "Sent"]
@@ -92,16 +94,24 @@ class Broadcasts:
 
         return self._route("/test/broadcast", handle, "Send a message to a channel, without a token")
 
-    async def handle(self, request: Request) -> Response:
+    def handle(self, request: Request) -> Awaitable[Response]:
+        """Begun at once: messages that are pipelined are written together."""
         if request.principal is None:
             raise Unauthenticated("this needs a token")
         message = decode(request.body, Message)
         key = request.headers.get("idempotency-key", "")
         fingerprint = hashlib.sha256(request.body).digest() if key else b""
-        return json_response(await self.send(request.principal, message, key=key, fingerprint=fingerprint))
+        sending = self.send(request.principal, message, key=key, fingerprint=fingerprint)
 
-    async def send(self, who: Principal, message: Message, *, key: str = "", fingerprint: bytes = b"") -> Sent:
-        """Write a message and see it off.
+        async def answer() -> Response:
+            return json_response(await sending)
+
+        return answer()
+
+    def send(
+        self, who: Principal, message: Message, *, key: str = "", fingerprint: bytes = b""
+    ) -> Coroutine[Any, Any, Sent]:
+        """Begin to write a message; await the result to see it off.
 
         Args:
             key: the same key with the same `fingerprint` sends nothing again, and has the first answer's id and offset.
@@ -115,10 +125,15 @@ class Broadcasts:
         if not self._may(who, channel, WRITE):
             raise Forbidden("you may not write to this channel", hint="ask for a wider scope", channel=channel)
         draft = labelled(draft, who, memory=message.memory or "")
-        event = await self._written(who, channel, draft, message.exclude or "", key, fingerprint)
-        listeners = self._seating.count(who.namespace.key, channel)
-        await self._flushed()
-        return Sent(channel, event.type, event.type, listeners, event.id, event.position)
+        exclude = message.exclude or ""
+        if exclude:  # told before it is written, since it may be sent before we know
+            self._seating.hide(who.namespace.key, exclude, channel, draft.id)
+        try:
+            begun = self._door.write(who, [draft], key=key, fingerprint=fingerprint)
+        except ApplianceError:
+            self._seating.unhide(exclude, draft.id)
+            raise
+        return self._seen_off(who, channel, draft.id, exclude, begun)
 
     def _draft(self, message: Message) -> tuple[str, Draft]:
         channel = check_channel(message.channel)
@@ -133,20 +148,19 @@ class Broadcasts:
         metadata = msgspec.json.encode({ORIGIN: origin}).decode() if origin else None
         return channel, Draft(stream_of(channel), event, compact(message.payload), metadata, self._new_id())
 
-    async def _written(
-        self, who: Principal, channel: str, draft: Draft, exclude: str, key: str, fingerprint: bytes
-    ) -> Event:
-        """Write, and keep it from one connection: told before it is written, since it may be sent before we know."""
-        if exclude:
-            self._seating.hide(who.namespace.key, exclude, channel, draft.id)
+    async def _seen_off(
+        self, who: Principal, channel: str, id: str, exclude: str, begun: Pending[Sequence[Event]]
+    ) -> Sent:
         try:
-            event = (await self._door.write(who, [draft], key=key, fingerprint=fingerprint))[0]
+            event = (await begun)[0]
         except ApplianceError:
-            self._seating.unhide(exclude, draft.id)
+            self._seating.unhide(exclude, id)
             raise
-        if event.id != draft.id:  # a repeat: nothing new was written
-            self._seating.unhide(exclude, draft.id)
-        return event
+        if event.id != id:  # a repeat: nothing new was written
+            self._seating.unhide(exclude, id)
+        listeners = self._seating.count(who.namespace.key, channel)
+        await self._flushed()
+        return Sent(channel, event.type, event.type, listeners, event.id, event.position)
 
     def _route(
         self, path: str, handler: Callable[[Request], Awaitable[Response]], summary: str, scope: str | None = None
