@@ -103,7 +103,7 @@ class Doors:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self.registry = CollectorRegistry()
-        self.registry.register(readings(rooms.log, rooms.bus))
+        self.registry.register(readings(rooms.log, rooms.bus, rooms.clients))
         self.seats = Seats()
         self.sockets = self._live_sockets()
         self.routes = [*self._message_store(), *self._live_streams(), *self._management()]

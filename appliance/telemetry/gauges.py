@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from typing import Protocol
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -46,19 +46,54 @@ class _Log(Protocol):
 
 
 class _Bus(Protocol):
+    """Counts of `bus.Bus`."""
+
     @property
     def members(self) -> int: ...
 
+    @property
+    def emitted(self) -> int: ...
 
-def readings(log: _Log, bus: _Bus) -> Readings:
-    """What the log and the bus count."""
+    @property
+    def delivered(self) -> int: ...
+
+    @property
+    def coalesced(self) -> int: ...
+
+    @property
+    def lagged(self) -> int: ...
+
+    @property
+    def cut(self) -> int: ...
+
+    @property
+    def behind(self) -> int: ...
+
+    @property
+    def audiences(self) -> int: ...
+
+    @property
+    def held(self) -> int: ...
+
+
+def readings(log: _Log, bus: _Bus, clients: Sized) -> Readings:
+    """What the log, the bus and the connection manager count."""
     return Readings(
         counters={
             "log_events": ("events committed since the start", lambda: log.written.events),
             "log_commits": ("transactions they were committed in", lambda: log.written.commits),
+            "events_emitted": ("events shown to the bus, stored and ephemeral", lambda: bus.emitted),
+            "events_delivered": ("events handed to live readers, each counted for each", lambda: bus.delivered),
+            "events_coalesced": ("ephemeral events that a newer one replaced", lambda: bus.coalesced),
+            "events_lagged": ("events that readers had to fetch from the log again", lambda: bus.lagged),
+            "readers_cut": ("readers closed because they stayed behind", lambda: bus.cut),
         },
         gauges={
             "log_waiting": ("writes begun and not yet acknowledged", lambda: log.waiting),
             "subscribers": ("live readers", lambda: bus.members),
+            "subscribers_behind": ("of them, behind the newest event", lambda: bus.behind),
+            "audiences": ("groups of readers that share ready bytes", lambda: bus.audiences),
+            "ring_bytes": ("ready bytes held for readers", lambda: bus.held),
+            "clients": ("live connections", lambda: len(clients)),
         },
     )
