@@ -27,8 +27,8 @@ from appliance.cli.exits import Exit
 from appliance.cli.main import overview, root
 from appliance.cli.verbs import VERBS
 from appliance.config.explain import default_file, reference_rows
-from appliance.web import limits
 from appliance.model.closecodes import Close
+from appliance.web import limits
 from appliance.web.metrics import Meter
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
