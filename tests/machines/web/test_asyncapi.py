@@ -127,7 +127,7 @@ def test_what_the_eventing_socket_says_itself_is_as_described():
 def test_what_the_event_stream_says_itself_is_as_described():
     blocks = Blocks(catalog_of_48(), "pascal", 0.0)
 
-    assert wrong("events.Connected", data_of(blocks.connected(7))) == []
+    assert wrong("events.Connected", data_of(blocks.connected(7, 7))) == []
     assert wrong("events.Closing", data_of(farewell(100))) == []
     assert wrong("envelope.EventsLagged", data_of(blocks.lagged(3))) == []
     assert wrong("envelope.ResyncRequired", data_of(blocks.gap(Lost(asked=3, oldest=9)))) == []
