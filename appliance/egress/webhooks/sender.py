@@ -7,10 +7,12 @@ asked, and no receiver can hold us longer than the timeout or make us read more 
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import httpcore
 import trio
@@ -112,10 +114,9 @@ class Sender:
         encoded = [(name.encode(), value.encode()) for name, value in lines]
         async with self._pool.stream(b"POST", url, headers=encoded, content=body) as response:
             found = bytearray()
-            async for part in response.aiter_stream():
-                found += part
-                if len(found) >= MOST_READ:
-                    break
+            with contextlib.suppress(_Enough):
+                async for part in response.aiter_stream():
+                    found += part
             given = {name.lower(): value for name, value in response.headers}
             return Result(
                 of_status(response.status),
@@ -153,7 +154,8 @@ class _Judged(httpcore.AsyncNetworkBackend):
         target = self._guard.target(f"http://{authority}:{port}")
         for address in (await self._addresses(target))[:MOST_TRIED]:
             try:
-                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+                stream = await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+                return _Measured(stream)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 trouble = error
         raise trouble
@@ -165,6 +167,43 @@ class _Judged(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)
+
+
+class _Enough(httpcore.ReadError):
+    """More of an answer than we want to know."""
+
+
+class _Measured(httpcore.AsyncNetworkStream):
+    """A connection that gives `MOST_READ` bytes for each request.
+
+    The end comes from below, since the generators above do not close each other when one is left early.
+    """
+
+    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
+        self._inner = inner
+        self._left = MOST_READ
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._left <= 0:
+            raise _Enough
+        data = await self._inner.read(max_bytes, timeout)
+        self._left -= len(data)
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._left = MOST_READ
+        await self._inner.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        return _Measured(await self._inner.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
 
 
 def _is_tls(error: BaseException | None) -> bool:

@@ -75,9 +75,13 @@ def check_secret(secret: str) -> None:
             key = _decoded(secret, PRIVATE)
             seed, public = key[:SEED_BYTES], key[SEED_BYTES:]
             if _private(seed).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw) != public:
-                raise Rejected(f"the two halves of the {PRIVATE} key do not belong together")
+                raise Rejected(
+                    f"the two halves of the {PRIVATE} key do not belong together", hint="a key is seed and public key"
+                )
     except (binascii.Error, ValueError) as error:
-        raise Rejected(f"the secret is not base64 behind its prefix: {error}") from error
+        raise Rejected(
+            f"the secret is not base64 behind its prefix: {error}", hint="leave it out and one is made"
+        ) from error
 
 
 def standard_signature(secrets: Sequence[str], id: str, timestamp: int, body: bytes) -> str:
