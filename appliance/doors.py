@@ -43,7 +43,7 @@ from appliance.model.catalog import Catalog
 from appliance.model.http import Request, Route, SocketRoute
 from appliance.model.principal import READ, WRITE, Principal
 from appliance.storage.schedule import Backups, backup_routes
-from appliance.telemetry.gauges import readings
+from appliance.telemetry.gauges import readings, webhook_readings
 from appliance.telemetry.status import Status
 from appliance.web import asyncapi, openapi
 from appliance.web.asyncapi import asyncapi_route
@@ -110,6 +110,7 @@ class Doors:
         self._rooms = rooms
         self.registry = CollectorRegistry()
         self.registry.register(readings(rooms.log, rooms.bus, rooms.clients))
+        self.registry.register(webhook_readings(rooms.webhooks))
         self.seats = Seats()
         self.sockets = self._live_sockets()
         self.routes = [*self._message_store(), *self._live_streams(), *self._management()]

@@ -54,6 +54,5 @@ EXAMPLES = (
     ("appliance serve", "start; prints a link"),
     ('appliance publish hello \'{"from": "me"}\'', "append an event"),
     ("appliance subscribe", "watch everything, live"),
-    ("appliance subscribe order --since 1h", "the last hour first"),
     ("appliance subscribe order -- ./script.sh", "a command per event"),
 )

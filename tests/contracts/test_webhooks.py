@@ -387,3 +387,26 @@ def test_killed_between_send_and_record_twenty_times_nothing_is_missing(tmp_path
     assert sorted(ledger.values()) == list(range(written))
     assert order == sorted(order)
     assert row["failure_count"] == 0
+
+
+def test_deliveries_are_counted_for_whoever_scrapes(server: Served, receiver: Receiver):
+    def counted() -> dict[str, float]:
+        text = httpx.get(f"{server.url}/metrics", headers={"Authorization": f"Bearer {server.token}"}).text
+        pairs = [line.split() for line in text.splitlines() if line.startswith("appliance_webhook")]
+        return {name.removeprefix("appliance_webhook_"): float(value) for name, value in pairs}
+
+    before = counted()
+    answers = iter([503, 200, 400])
+    receiver.answer = lambda _: next(answers)
+    made = hook(server, receiver)
+    write(server, "m-1")
+    settled(server, made)
+    write(server, "m-2")
+    settled(server, made, 2)
+    after = counted()
+    call(server, "DELETE", f"{HOOKS}/{made['id']}", expect=204)
+
+    names = ("success", "retry", "failed")
+    assert [after[f"deliveries_{name}_total"] - before[f"deliveries_{name}_total"] for name in names] == [1, 1, 1]
+    assert after["endpoints"] >= 1
+    assert after["deliveries_waiting"] == 0

@@ -11,9 +11,9 @@ goes to the back, so that one event that breaks the receiver cannot keep the cir
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
@@ -73,6 +73,7 @@ class Office:
     scrub: Callable[[str], str]
     failed: Callable[[Endpoint, Delivery], Awaitable[None]]
     disable: Callable[[Endpoint, str], Awaitable[None]]
+    tally: Counter[str] = field(default_factory=Counter)  # attempts by what came of them: success, retry, failed
 
 
 async def attempt(
@@ -270,6 +271,7 @@ class Courier:
         try:
             result, delivery = await self._send(job)
             if self._circuit(result, probe):
+                self._office.tally["retry"] += 1
                 self._lines.again(job)
             else:
                 await self._judge(job, delivery, result)
@@ -308,6 +310,7 @@ class Courier:
             most = self.endpoint.max_retries
             wait = next_wait(delivery.attempts, self._office.schedule, world.rng, most=most, asked=asked)
             if wait is not None:
+                self._office.tally["retry"] += 1
                 due = world.wall_us() + int(wait * MICROSECONDS)
                 job.delivery = replace(delivery, state="retrying", due=due)
                 await self._save([keep(self.endpoint.namespace, job.delivery)])
@@ -318,6 +321,7 @@ class Courier:
     async def _settle(self, job: Job, delivery: Delivery, verdict: Verdict) -> None:
         space, done = self.endpoint.namespace, verdict.outcome is Outcome.DELIVERED
         delivery = replace(delivery, state="succeeded" if done else "failed")
+        self._office.tally["success" if done else "failed"] += 1
         self._lines.settle(job)
         self.cursor = Cursor(
             self._lines.cursor,

@@ -98,10 +98,10 @@ class Webhooks:
 
     async def drain(self) -> None:
         """Begin no more attempts; those on their way have until the grace is over."""
+        couriers = [entry.courier for entry in self._entries.values() if entry.courier is not None]
         async with trio.open_nursery() as nursery:
-            for entry in self._entries.values():
-                if entry.courier is not None:
-                    nursery.start_soon(entry.courier.stop)
+            for courier in couriers:
+                nursery.start_soon(courier.stop)
 
     def ring(self, events: Iterable[Event]) -> None:
         """There are new events in the log. Waits for nobody."""
@@ -113,9 +113,21 @@ class Webhooks:
                 entry.courier.wake()
 
     def waits_for(self) -> str:
-        """For the tree of services."""
-        couriers = [entry.courier for entry in self._entries.values() if entry.courier is not None]
-        return f"{len(couriers)} couriers, {sum(one.waiting for one in couriers)} deliveries on their way"
+        return f"{self.couriers} couriers, {self.waiting} deliveries on their way"
+
+    @property
+    def couriers(self) -> int:
+        """Endpoints that are active."""
+        return sum(entry.courier is not None for entry in self._entries.values())
+
+    @property
+    def waiting(self) -> int:
+        """Deliveries begun and not settled."""
+        return sum(entry.courier.waiting for entry in self._entries.values() if entry.courier is not None)
+
+    def attempts(self, outcome: str) -> int:
+        """How many ended so since the start."""
+        return self._office.tally[outcome]
 
     # -- asking -----------------------------------------------------------------------------
 
@@ -146,7 +158,7 @@ class Webhooks:
             Rejected: something else cannot be.
         """
         kind = self._places.kind(wish.url)
-        types = wanted_types(self._catalog, wish.events)
+        wanted_types(self._catalog, wish.events)  # raises
         secret = self._places.secret(wish.secret)
         if len(self.endpoints(namespace)) >= MOST_ENDPOINTS:
             raise Conflict(f"a namespace has {MOST_ENDPOINTS} webhooks at most", hint="delete some")
@@ -170,7 +182,7 @@ class Webhooks:
             now,
             now,
         )
-        log.info("webhook created", webhook=id, types=list(types))
+        log.info("webhook created", webhook=id)
 
         async def carry() -> None:
             entry = Entry(endpoint, Cursor(self._log.head_position(namespace)))
