@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 import structlog
@@ -29,13 +30,13 @@ from appliance.config.reload import Reloader, when_saved
 from appliance.config.schema import Settings
 from appliance.doors import Rooms, front
 from appliance.egress.clients.service import Manager
-from appliance.errors import ApplianceError, Broken
+from appliance.errors import ApplianceError, Broken, NotFound
 from appliance.ingress.door import Door
 from appliance.ingress.labels import labelled
 from appliance.log import Log
 from appliance.model.catalog import Catalog
 from appliance.model.channels import CATEGORY
-from appliance.model.event import Draft, Event
+from appliance.model.event import Draft, Event, Namespace
 from appliance.model.principal import WRITE, Principal
 from appliance.plugins.host import Host
 from appliance.plugins.registry import discover
@@ -158,7 +159,7 @@ class House:
         self._keeping = Keeping(settings)
         self._keeping.declared[CATEGORY] = settings.broadcast.retention or FOR_EVER
 
-        self.log = Log(engine, world, lambda events: self.bus.publish(events))
+        self.log = Log(engine, world, self._publish)
         self._rekeep(settings)
         self.bus = Bus(
             self.log.events,
@@ -185,6 +186,7 @@ class House:
             per_subject=settings.clients.per_subject,
         )
         self.door = Door(self.log, event_limit=settings.log.max_event)
+        self.webhooks = ground.webhooks(settings, place, self.log, self.catalog, world, self._tell, self._source)
         self.plugins = Host(
             discover(settings.plugins, paths=settings.plugins_path, source=loaded.plugin_source),
             emit=self._emit,
@@ -227,6 +229,7 @@ class House:
             Child(self.clients, OnCrash.EXIT),
             Child(self.plugins, OnCrash.RESTART),
             Child(self.backups, OnCrash.RESTART),
+            Child(self.webhooks, OnCrash.RESTART),
             Child(self.front, OnCrash.EXIT, drain_grace=2 * self._settings.limits.drain),
             Child(watchdog, OnCrash.EXIT),
         ]
@@ -269,6 +272,8 @@ class House:
             clients=self.clients,
             catalog=self.catalog,
             backups=self.backups,
+            webhooks=self.webhooks,
+            source=self._source,
             status=self.status,
             tls=self.tls,
             counts=self._counts,
@@ -276,6 +281,24 @@ class House:
         )
 
     # What the rooms are given
+
+    def _publish(self, events: Sequence[Event]) -> None:
+        self.bus.publish(events)
+        self.webhooks.ring(events)
+
+    async def _tell(self, namespace: int, draft: Draft) -> None:
+        who = Principal(self._space(namespace), frozenset({WRITE}), subject="webhooks")
+        await self.door.write(who, [labelled(draft, who, kind="system")])
+
+    def _source(self, namespace: int) -> str:
+        return f"/namespaces/{quote(self._space(namespace).id, safe='')}"
+
+    def _space(self, namespace: int) -> Namespace:
+        """Raises NotFound."""
+        found = next((space for space in self.identity.namespaces if space.key == namespace), None)
+        if found is None:
+            raise NotFound("the namespace does not exist any more")
+        return found
 
     async def _emit(self, drafts: Sequence[Draft]) -> Sequence[Event]:
         space = self.identity.namespace(DEFAULT)

@@ -28,6 +28,10 @@ from appliance.egress.clients.service import Manager
 from appliance.egress.envelope import envelope
 from appliance.egress.sse.events import EventStream
 from appliance.egress.sse.subscribe import Subscribe
+from appliance.egress.webhooks.letters import DeadLetters
+from appliance.egress.webhooks.routes import webhook_routes
+from appliance.egress.webhooks.service import Webhooks
+from appliance.egress.webhooks.showing import Showing
 from appliance.egress.websocket.eventing import Eventing
 from appliance.egress.websocket.tail import Tail
 from appliance.ingress.broadcast import Broadcasts
@@ -39,7 +43,7 @@ from appliance.model.catalog import Catalog
 from appliance.model.http import Request, Route, SocketRoute
 from appliance.model.principal import READ, WRITE, Principal
 from appliance.storage.schedule import Backups, backup_routes
-from appliance.telemetry.gauges import readings
+from appliance.telemetry.gauges import readings, webhook_readings
 from appliance.telemetry.status import Status
 from appliance.web import asyncapi, openapi
 from appliance.web.asyncapi import asyncapi_route
@@ -70,6 +74,8 @@ class Rooms:
     clients: Manager
     catalog: Catalog
     backups: Backups
+    webhooks: Webhooks
+    source: Callable[[int], str]  # of a namespace, for CloudEvents
     status: Status
     tls: Tls | None
     counts: Callable[[], Mapping[str, int]]
@@ -104,6 +110,7 @@ class Doors:
         self._rooms = rooms
         self.registry = CollectorRegistry()
         self.registry.register(readings(rooms.log, rooms.bus, rooms.clients))
+        self.registry.register(webhook_readings(rooms.webhooks))
         self.seats = Seats()
         self.sockets = self._live_sockets()
         self.routes = [*self._message_store(), *self._live_streams(), *self._management()]
@@ -219,6 +226,12 @@ class Doors:
             consent_page(),
             *welcome_routes(rooms.identity, lambda: shareable(rooms.urls())),
             *backup_routes(rooms.backups),
+            *webhook_routes(
+                rooms.webhooks,
+                Showing(rooms.webhooks.store, rooms.catalog, rooms.log.find, rooms.source),
+                DeadLetters(rooms.webhooks, rooms.log.find),
+                rooms.log,
+            ),
             *(rooms.tls.routes() if rooms.tls else ()),
         ]
 

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 
 from appliance import __version__
 from appliance.auth.signed import SignedTokens
 from appliance.config.load import Loaded
 from appliance.config.schema import Settings
+from appliance.egress.webhooks.addresses import Guard
+from appliance.egress.webhooks.occasions import TYPES
+from appliance.egress.webhooks.sender import Resolver
+from appliance.egress.webhooks.service import Webhooks
+from appliance.egress.webhooks.vault import Vault, load_key
+from appliance.log import Log
+from appliance.model.catalog import Catalog
+from appliance.model.event import Draft
 from appliance.storage.ports import Engine
 from appliance.storage.sqlite import SqliteEngine
 from appliance.supervise.activation import inherited
 from appliance.supervise.descriptors import enough_for
 from appliance.supervise.place import Place
+from appliance.telemetry.redact import scrubbed
 from appliance.telemetry.status import About, Storage
 from appliance.web.listen import listen
 from appliance.web.reach import lan_addresses
 from appliance.web.tls import Tls
+from appliance.world import World
 
-__all__ = ["about", "certificate", "engine", "listeners", "signed_tokens"]
+__all__ = ["about", "certificate", "engine", "listeners", "signed_tokens", "webhooks"]
 
 
 def engine(loaded: Loaded, place: Place) -> Engine:
@@ -72,6 +84,35 @@ def signed_tokens(settings: Settings) -> SignedTokens:
         for name, key in settings.auth.keys.items()
     ]
     return SignedTokens(sources, leeway=settings.auth.leeway, longest=settings.auth.longest)
+
+
+def webhooks(
+    settings: Settings,
+    place: Place,
+    log: Log,
+    catalog: Catalog,
+    world: World,
+    tell: Callable[[int, Draft], Awaitable[None]],
+    source: Callable[[int], str],
+) -> Webhooks:
+    """Who tells other systems of events. Raises ConfigError: a line of the list, or the key, cannot be used."""
+    chosen = settings.webhooks
+    for type in TYPES:
+        catalog.declare(type)
+    return Webhooks(
+        log,
+        catalog,
+        world,
+        Guard(chosen.allow),
+        Vault(load_key(place.run, os.environ, secrets.token_bytes), secrets.token_bytes),
+        Resolver(),
+        emit=tell,
+        source=source,
+        scrub=scrubbed,
+        timeout=chosen.timeout,
+        schedule=chosen.schedule,
+        concurrency=chosen.concurrency,
+    )
 
 
 def about(loaded: Loaded, place: Place, engine: Engine) -> About:

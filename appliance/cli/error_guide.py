@@ -90,6 +90,20 @@ GUIDE = (
         ("IDEMPOTENCY_KEY_REUSED",),
     ),
     Entry(
+        "target_refused",
+        "A webhook may not be sent there: it is no URL of the public Internet.",
+        "List receivers in your own network under webhooks.allow; the hint has the line to add.",
+        Exit.INVALID,
+        400,
+    ),
+    Entry(
+        "sealed",
+        "What is kept of a webhook was encrypted with another key.",
+        "Put run/appliance.key back, or give the webhook its URL and a secret anew.",
+        Exit.FAILED,
+        503,
+    ),
+    Entry(
         "unauthenticated",
         "No token was given, or nobody knows it.",
         "Give one with --token. On the same machine the owner's is found by itself, in DATA/run/owner.token.",

@@ -28,6 +28,8 @@ VERBS = (
     Verb("stream", "Events", "stream", "list, read, last"),
     Verb("category", "Events", "category", "list, read"),
     Verb("event", "Events", "event", "show, trace"),
+    Verb("webhook", "Deliver", "webhook", "tell URLs of events"),
+    Verb("dlq", "Deliver", "dlq", "list, show, retry, drop"),
     Verb("link", "Access", "link", "let a browser in, once"),
     Verb("token", "Access", "token", "create, list, revoke"),
     Verb("namespace", "Access", "namespace", "create, list, delete"),
@@ -46,12 +48,11 @@ VERBS = (
     Verb("version", "Learn", "version", "which one this is"),
 )
 
-GROUPS = ("Run", "Events", "Access", "Extend", "Care", "Learn")
+GROUPS = ("Run", "Events", "Deliver", "Access", "Extend", "Care", "Learn")
 
 EXAMPLES = (
     ("appliance serve", "start; prints a link"),
     ('appliance publish hello \'{"from": "me"}\'', "append an event"),
     ("appliance subscribe", "watch everything, live"),
-    ("appliance subscribe order --since 1h", "the last hour first"),
     ("appliance subscribe order -- ./script.sh", "a command per event"),
 )

@@ -136,6 +136,23 @@ class Broadcast(msgspec.Struct, frozen=True):
     frames: Annotated[int, Doc("frames a client may send in a second; repeated excess is closed (1008)", least=1)] = 50
 
 
+class Webhooks(msgspec.Struct, frozen=True):
+    """URLs that are told of events."""
+
+    allow: Annotated[
+        tuple[str, ...],
+        Doc('receivers in your own network: "192.168.1.0/24", "192.168.1.20:8080", "nas.local", "nas = 192.168.1.20"'),
+    ] = ()
+    timeout: Annotated[float, Doc("for one attempt, the whole answer included", _DURATION, least=0.1, most=300)] = 30.0
+    schedule: Annotated[tuple[float, ...], Doc("waits before the second, third, … attempt", _DURATION)] = (
+        1.0,
+        5.0,
+        25.0,
+        125.0,
+    )
+    concurrency: Annotated[int, Doc("requests at once to one receiver, unless it says so", least=1, most=16)] = 4
+
+
 class SigningKey(msgspec.Struct, frozen=True):
     """One of: a secret, a public key, a file of keys."""
 
@@ -203,6 +220,7 @@ class Settings(msgspec.Struct, frozen=True):
     clients: Clients = Clients()
     events: Events = Events()
     broadcast: Broadcast = Broadcast()
+    webhooks: Webhooks = Webhooks()
     auth: Auth = Auth()
     limits: Limits = Limits()
     backup: Backup = Backup()

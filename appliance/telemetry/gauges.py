@@ -8,7 +8,7 @@ from typing import Protocol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-__all__ = ["Readings", "readings"]
+__all__ = ["Readings", "readings", "webhook_readings"]
 
 Reading = Callable[[], float]
 
@@ -74,6 +74,31 @@ class _Bus(Protocol):
 
     @property
     def held(self) -> int: ...
+
+
+class _Webhooks(Protocol):
+    @property
+    def couriers(self) -> int: ...
+
+    @property
+    def waiting(self) -> int: ...
+
+    def attempts(self, outcome: str) -> int: ...
+
+
+def webhook_readings(webhooks: _Webhooks) -> Readings:
+    """What webhooks count."""
+    return Readings(
+        counters={
+            "webhook_deliveries_success": ("deliveries that arrived", lambda: webhooks.attempts("success")),
+            "webhook_deliveries_retry": ("attempts that will be repeated", lambda: webhooks.attempts("retry")),
+            "webhook_deliveries_failed": ("deliveries given up", lambda: webhooks.attempts("failed")),
+        },
+        gauges={
+            "webhook_endpoints": ("webhooks that are active", lambda: webhooks.couriers),
+            "webhook_deliveries_waiting": ("deliveries begun and not settled", lambda: webhooks.waiting),
+        },
+    )
 
 
 def readings(log: _Log, bus: _Bus, clients: Sized) -> Readings:

@@ -276,7 +276,7 @@ def test_secrets_of_plugins_are_opened_for_them_and_hidden_in_explanations(writt
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ('webhoks = "x"', 'unknown key "webhoks" in appliance.toml, line 1', "known here"),
+        ('zapkram = "x"', 'unknown key "zapkram" in appliance.toml, line 1', "known here"),
         ("[clients]\n\nlimits = 5", 'unknown key "limits" in appliance.toml, line 3', 'did you mean "limit"?'),
         ("[clint]\nlimit = 5", 'unknown key "clint" in appliance.toml, line 1', 'did you mean "clients"?'),
         ("[log.categories.x]\nretentoin = 1", 'unknown key "retentoin" in appliance.toml, line 2', 'mean "retention"?'),

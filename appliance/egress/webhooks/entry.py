@@ -1,0 +1,36 @@
+"""An endpoint as the running service knows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import trio
+
+from appliance.egress.webhooks.courier import Courier
+from appliance.egress.webhooks.endpoint import Cursor, Endpoint, endpoint_row
+from appliance.errors import NotFound
+
+__all__ = ["Entry", "no_such_webhook"]
+
+
+@dataclass(slots=True)
+class Entry:
+    """An endpoint and, while it is active, its courier."""
+
+    endpoint: Endpoint
+    cursor: Cursor
+    courier: Courier | None = None
+    scope: trio.CancelScope | None = None
+
+    def row(self) -> dict[str, object]:
+        courier = self.courier
+        cursor = self.cursor if courier is None else courier.cursor
+        beside = {
+            "circuit": "closed" if courier is None else courier.breaker.state.value,
+            "waiting": 0 if courier is None else courier.waiting,
+        }
+        return endpoint_row(self.endpoint, cursor) | beside
+
+
+def no_such_webhook(id: str) -> NotFound:
+    return NotFound(f"there is no webhook {id}", hint="appliance webhook list shows them", webhook=id)
