@@ -13,7 +13,7 @@ from appliance.errors import ApplianceError, Broken, Duplicate, NotFound
 from appliance.model.event import Event, Imported, Namespace, Query, Unit
 from appliance.storage.digest import MODULUS, sum_text
 from appliance.storage.ports import KEY_LIFETIME_US, Committed, Recovery, StateChange, TokenRow, check_version
-from appliance.storage.sqlite.batch import KEY_BITS, Batch, Row
+from appliance.storage.sqlite.batch import KEY_BITS, Batch
 from appliance.storage.sqlite.copying import copy
 from appliance.storage.sqlite.mark import Mark, MarkFile
 from appliance.storage.sqlite.reader import MASK, SqliteReader, read_events
@@ -176,7 +176,7 @@ class SqliteEngine:
         after = Mark(ledger.batch + 1, ledger.appended + len(batch.events), (ledger.sum + batch.sum) % MODULUS)
         with self._transaction(keep=True):
             self._put_heads(batch)
-            self._put(_PUT_EVENTS, batch.rows)
+            self._put(_PUT_EVENTS, batch.values)
             for receipt in batch.receipts:
                 self._db.execute(SQL["put_receipt"], receipt)
             self._since += len(batch.events)
@@ -193,19 +193,21 @@ class SqliteEngine:
             if category.fresh:
                 self._db.execute(SQL["insert_category"], (category.key, namespace, category.name))
             self._db.execute(SQL["grow_category"], (category.streams, category.grown, category.key))
-        rows: list[Row] = [
-            (head.key, namespace, head.name, head.category.key) for namespace, head in batch.heads.values()
-        ]
-        self._put(_PUT_STREAMS, rows)
-        latest = max(event.time for event in batch.events)
+        streams: list[object] = []
+        for namespace, head in batch.heads.values():
+            streams += (head.key, namespace, head.name, head.category.key)
+        self._put(_PUT_STREAMS, streams)
+        latest = max([event.time for event in batch.events])
         for space in batch.spaces.values():
             row = (space.newest, space.grown, space.streams, latest, latest, space.widest)
             self._db.execute(SQL["grow_namespace"], (*row, sum_text(space.written), space.key))
 
-    def _put(self, statements: Sequence[str], rows: Sequence[Row]) -> None:
-        for start in range(0, len(rows), MOST_ROWS):
-            some = rows[start : start + MOST_ROWS]
-            self._db.execute(statements[len(some)], [value for row in some for value in row])
+    def _put(self, statements: Sequence[str], values: list[object]) -> None:
+        """Insert rows, given as their values one after the other."""
+        width = statements[1].count("?")
+        for start in range(0, len(values), MOST_ROWS * width):
+            some = values[start : start + MOST_ROWS * width]
+            self._db.execute(statements[len(some) // width], some)
 
     def _settle(self, batch: Batch) -> None:
         for _, head in batch.heads.values():

@@ -56,10 +56,10 @@ UPDATE namespaces SET verified = ?, verified_sum = ? WHERE key = ?;
 UPDATE ledger SET batch = ?, appended = ?, sum = ?;
 
 -- name: put_streams
-INSERT INTO streams (key, namespace, name, category) VALUES {rows};
+INSERT OR ROLLBACK INTO streams (key, namespace, name, category) VALUES {rows};
 
 -- name: put_events
-INSERT INTO events
+INSERT OR ROLLBACK INTO events
   (key, stream, position, category, cardinal, correlation, type, id, data, metadata, time, digest) VALUES {rows};
 
 -- name: create_namespace
