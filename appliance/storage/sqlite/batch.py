@@ -8,6 +8,8 @@ the SQL that follows cannot conflict. That replaces a savepoint per unit, at a f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import cast
 
 import apsw
 
@@ -16,12 +18,12 @@ from appliance.model.event import Draft, Event, Imported, Unit
 from appliance.model.names import correlation_of
 from appliance.storage.digest import MODULUS, digest_of, number_of
 from appliance.storage.ports import KEY_LIFETIME_US
-from appliance.storage.sqlite.sql import SQL
+from appliance.storage.sqlite.sql import KEY_BITS, SQL
 from appliance.storage.sqlite.state import Category, Head, Space, State
 
-__all__ = ["KEY_BITS", "Batch", "Row"]
+__all__ = ["WIDTH", "Batch", "Row"]
 
-KEY_BITS = 43  # of events.key that hold the global position: at 10,000 events a second, 27 years
+WIDTH = 12  # values of the row of an event
 
 Row = tuple[object, ...]
 ReadRange = Callable[[int, int, int], list[Event]]  # namespace, first global position, count
@@ -82,10 +84,14 @@ class Batch:
             record.time,
         )
         number = self._write(space, head, event)
-        if event.global_position <= space.verified:
-            space.verified_sum = (space.verified_sum + number) % MODULUS
         space.newest = max(space.newest, event.global_position)
         self._account(space, number, (event,))
+
+    def places(self) -> list[object]:
+        """The rows of places of all events, in their order, one after the other."""
+        values = cast("list[int]", self.values)
+        rows = sorted(zip(values[1::WIDTH], values[2::WIDTH], values[::WIDTH], strict=True))
+        return list(chain.from_iterable(rows))
 
     def _repeated(self, unit: Unit) -> tuple[Event, ...] | None:
         here = self._keys.get((unit.namespace, unit.key))
