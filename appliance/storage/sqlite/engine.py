@@ -26,7 +26,7 @@ from appliance.storage.sqlite.trouble import explained
 
 __all__ = ["SqliteEngine"]
 
-PLACE_EVERY = 10_000  # events that are given their places together; what a start has to verify, and to remember
+PLACE_EVERY = 20_000  # events that are given their places together; what a start has to verify, and to remember
 CHECKPOINT_PAGES = 16384  # of the write-ahead log, 64 MB
 
 _PUT_EVENTS = inserts("put_events", WIDTH)

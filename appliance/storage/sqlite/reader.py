@@ -26,6 +26,8 @@ _STREAM = "s.namespace = :namespace AND s.name = :stream"
 _PLACES = "streams s CROSS JOIN places p ON p.stream = s.key CROSS JOIN events e ON e.key = p.event"
 _TAIL = "json_each(:keys) k CROSS JOIN events e ON e.key = k.value JOIN streams s ON s.key = e.stream"
 
+_NO_TAIL = Tail()
+
 _ROW = {kind: SQL[f"row_{kind}"].replace("{time}", SQL["time"]) for kind in ("stream", "category")}
 
 
@@ -39,16 +41,33 @@ class SqliteReader:
 
     @explaining
     def events(self, query: Query) -> list[Event]:
+        if self._begins_before_the_tail(query):
+            events = read_events(self._db, query, _NO_TAIL)
+            if len(events) == query.limit:
+                return events
         return read_events(self._db, query, self._tail)
 
     @explaining
     def page(self, query: Query) -> Page:
         if query.limit == 0:
             return Page("", 0)
-        if self._may_be_wide(query):
-            return self._wide_page(query)
+        build = self._wide_page if self._may_be_wide(query) else self._narrow_page
+        if self._begins_before_the_tail(query):
+            page = build(query, _NO_TAIL)
+            if page.count == query.limit:
+                return page
+        return build(query, self._tail)
+
+    def _begins_before_the_tail(self, query: Query) -> bool:
+        """Whether everything wanted of a stream probably has its place: then the tail costs a third for nothing."""
+        if query.stream is None or query.limit is None:
+            return False
+        first = self._tail.first(query.namespace, query.stream)
+        return first is not None and max(query.position, 0) + query.limit <= first
+
+    def _narrow_page(self, query: Query, tail: Tail) -> Page:
         kind = "category" if query.stream is None else "stream"
-        rows, bindings = _select(f"{_ROW[kind]} AS row, e.position AS position, e.key AS key", query, self._tail)
+        rows, bindings = _select(f"{_ROW[kind]} AS row, e.position AS position, e.key AS key", query, tail)
         text, count, position, key = one(
             self._db, f"SELECT group_concat(row, ','), count(*), max(position), max(key) FROM ({rows})", bindings
         )
@@ -60,12 +79,12 @@ class SqliteReader:
         widest = self._db.execute("SELECT widest FROM namespaces WHERE key = ?", (query.namespace,)).get or 0
         return widest * (query.limit or 1000) > PAGE_CHARACTERS
 
-    def _wide_page(self, query: Query) -> Page:
+    def _wide_page(self, query: Query, tail: Tail) -> Page:
         kind = "category" if query.stream is None else "stream"
         texts: list[str] = []
         size = position = key = 0
         cut = False
-        rows = _select(f"{_ROW[kind]}, e.position, e.key", query, self._tail)
+        rows = _select(f"{_ROW[kind]}, e.position, e.key", query, tail)
         for text, position, key in self._db.execute(*rows):  # noqa: B007 - the last ones are used below
             texts.append(text)
             size += len(text)
@@ -237,7 +256,7 @@ def read_events(db: apsw.Connection, query: Query, tail: Tail, *, whole: bool = 
 
 
 def _select(columns: str, query: Query, tail: Tail) -> tuple[str, dict[str, object]]:
-    """The statement for a query, and what to bind. `columns` must name e.position if it is for a stream."""
+    """The statement for a query, and what to bind. Among `columns` of a stream is e.position, or it as `position`."""
     first = query.namespace << KEY_BITS
     bindings: dict[str, object] = {
         "namespace": query.namespace,
@@ -255,31 +274,39 @@ def _select(columns: str, query: Query, tail: Tail) -> tuple[str, dict[str, obje
         conditions.append("e.cardinal % :size = :member")
         bindings |= {"size": query.group.size, "member": query.group.member}
     if query.stream is None:
-        sources, order = ["events e JOIN streams s ON s.key = e.stream WHERE "], "e.key"
-    else:
-        sources, order = _of_stream(query, tail, bindings, filtered=len(conditions) > 1), "e.position"
-        conditions.insert(0, _STREAM)
-    selects = [f"SELECT {columns} FROM {source}{' AND '.join(conditions)}" for source in sources]
-    return f"{' UNION ALL '.join(selects)} ORDER BY {order} LIMIT :limit", bindings
+        where = " AND ".join(conditions)
+        return (
+            f"SELECT {columns} FROM events e JOIN streams s ON s.key = e.stream "
+            f"WHERE {where} ORDER BY e.key LIMIT :limit",
+            bindings,
+        )
+    where = " AND ".join([_STREAM, *conditions])
+    arms = _of_stream(query, tail, bindings, filtered=len(conditions) > 1)
+    selects = [
+        # By its own name for the position each source is known to be in order, and read no further than the limit.
+        f"SELECT {columns.replace('e.position', position)} FROM {source} AND {where}"
+        for source, position in arms
+    ]
+    return f"{' UNION ALL '.join(selects)} ORDER BY {arms[-1][1]} LIMIT :limit", bindings
 
 
-def _of_stream(query: Query, tail: Tail, bindings: dict[str, object], *, filtered: bool) -> list[str]:
-    """Where the wanted part of a stream is: among the places, in the tail, or begun in one and ended in the other.
+def _of_stream(query: Query, tail: Tail, bindings: dict[str, object], *, filtered: bool) -> list[tuple[str, str]]:
+    """Where the wanted part of a stream is, and what is the position there: among the places, in the tail, or both.
 
     The tail is asked here, before the database. What it has may have got its place in between.
     """
     position = max(query.position, 0)
     bindings |= {"stream": query.stream, "position": position}
-    places = f"{_PLACES} WHERE p.position >= :position AND "
+    places = f"{_PLACES} WHERE p.position >= :position", "p.position"
     unfiltered = not filtered and query.global_position <= 0
     run = tail.since(query.namespace, str(query.stream), position, query.limit if unfiltered else None)
     if run is None:
         return [places]
     bindings["keys"] = _list(run.keys)
     if run.first <= position:
-        return [f"{_TAIL} WHERE "]
+        return [(f"{_TAIL} WHERE TRUE", "e.position")]
     unplaced = "e.position > (SELECT coalesce(max(position), -1) FROM places WHERE stream = s.key)"
-    return [places, f"{_TAIL} WHERE {unplaced} AND "]
+    return [places, (f"{_TAIL} WHERE {unplaced}", "e.position")]
 
 
 def _categories(names: tuple[str, ...], bindings: dict[str, object]) -> str:

@@ -83,6 +83,11 @@ class Tail:
         run = self._runs.get((namespace, stream))
         return -1 if run is None else run.version
 
+    def first(self, namespace: int, stream: str) -> int | None:
+        """Position of the first event; None: there is none here."""
+        run = self._runs.get((namespace, stream))
+        return None if run is None else run.first
+
     def since(self, namespace: int, stream: str, position: int, limit: int | None) -> Run | None:
         """Events from `position` on, at most `limit`. None: all of them have their place, or there are none."""
         run = self._runs.get((namespace, stream))
@@ -95,7 +100,7 @@ class Tail:
     def newest(self, namespace: int, stream: str) -> int | None:
         """Key of the last event."""
         run = self._runs.get((namespace, stream))
-        return None if run is None else next(reversed(run.keys), None)
+        return None if run is None else next(reversed(run.keys), None)  # it may be taken back meanwhile
 
     def backwards(self, namespace: int, stream: str) -> Iterator[list[int]]:
         """All keys, from the last to the first, in growing bunches: what is wanted is mostly in the first."""

@@ -116,6 +116,18 @@ def test_reader_that_asked_before_the_events_got_their_places_sees_each_once(sto
     assert store.events("a-0") == [*even, late]
 
 
+def test_limit_is_met_out_of_the_tail_when_too_few_are_left_before_it(store):
+    for _ in range(10):
+        store.put("a-1")
+    store.engine.retain(store.key, "a", NOON + 1, 8)
+    for _ in range(10):
+        store.put("a-1")
+
+    assert store.positions("a-1", limit=5) == [8, 9, 10, 11, 12]
+    assert (store.page("a-1", limit=5).count, store.page("a-1", limit=5).position) == (5, 12)
+    assert store.positions("a-1", limit=2) == [8, 9]
+
+
 def test_reader_sees_nothing_of_a_commit_under_way(store, tmp_path):
     written = [store.put("a-1") for _ in range(3)]
     under_way = [event(3, 4), event(4, 5), event(0, 6, "a-2")]
