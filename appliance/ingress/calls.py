@@ -229,12 +229,16 @@ def messages(part: Raw) -> list[Draft]:
 
 
 def _draft(number: int, entry: _Entry) -> Draft:
-    place = f"messages[{number}]"
-    for value, name in ((entry.stream, "stream"), (entry.type, "type")):
-        if not value:
-            raise invalid(f"{place}.{name} must be a non-empty string")
-    data = object_text(entry.data, f"{place}.data must be an object")
-    metadata = metadata_text(entry.metadata, f"{place}.metadata must be an object")
+    """Once per event of a batch, so the words of a refusal are put together only for one."""
+    if not entry.stream or not entry.type:
+        name = "type" if entry.stream else "stream"
+        raise invalid(f"messages[{number}].{name} must be a non-empty string")
+    data = compact(entry.data)
+    if not data.startswith("{"):
+        raise invalid(f"messages[{number}].data must be an object")
+    metadata = None
+    if entry.metadata is not ABSENT:
+        metadata = metadata_text(entry.metadata, f"messages[{number}].metadata must be an object")
     expected = None if entry.expected_version is UNSET else _whole(entry.expected_version)
     return Draft(entry.stream, entry.type, data, metadata, entry.id, expected)
 

@@ -46,7 +46,10 @@ class _Job:
         self.step = step
         self.work = work
         self.events = 0 if unit is None else len(unit.drafts)
-        self.size = 0 if unit is None else sum(len(draft.data) + len(draft.metadata or "") for draft in unit.drafts)
+        self.size = 0
+        if unit is not None:
+            for draft in unit.drafts:
+                self.size += len(draft.data) if draft.metadata is None else len(draft.data) + len(draft.metadata)
 
 
 _Done = tuple[list[_Job], Committed]

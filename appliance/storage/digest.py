@@ -24,9 +24,9 @@ def digest_of(
     global_position: int, position: int, time: int, id: str, stream: str, type: str, data: str, metadata: str | None
 ) -> bytes:
     """Digest of one event. Every field is delimited by its length, so no two events share an encoding."""
-    meta = "-" if metadata is None else metadata
+    absent, meta = (1, "-") if metadata is None else (0, metadata)
     text = (
-        f"{global_position} {position} {time} {id} {len(stream)} {len(type)} {len(data)} {metadata is None:d} "
+        f"{global_position} {position} {time} {id} {len(stream)} {len(type)} {len(data)} {absent} "
         f"{stream}{type}{data}{meta}"
     )
     return blake2b(text.encode(), digest_size=SIZE).digest()

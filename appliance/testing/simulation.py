@@ -114,7 +114,7 @@ class SimulatedWorld:
         return EPOCH_US + int(trio.current_time() * 1e6) + self._simulation.skew_us
 
     def new_id(self) -> str:
-        return uuid7(self.wall_us(), self.secret(10))
+        return uuid7(self.wall_us(), self.secret(8))
 
     def secret(self, size: int) -> bytes:
         return self.rng.randbytes(size)

@@ -7,7 +7,9 @@ the SQL that follows cannot conflict. That replaces a savepoint per unit, at a f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import cast
 
 import apsw
 
@@ -16,12 +18,12 @@ from appliance.model.event import Draft, Event, Imported, Unit
 from appliance.model.names import correlation_of
 from appliance.storage.digest import MODULUS, digest_of, number_of
 from appliance.storage.ports import KEY_LIFETIME_US
-from appliance.storage.sqlite.sql import SQL
+from appliance.storage.sqlite.sql import KEY_BITS, SQL
 from appliance.storage.sqlite.state import Category, Head, Space, State
 
-__all__ = ["KEY_BITS", "Batch", "Row"]
+__all__ = ["WIDTH", "Batch", "Row"]
 
-KEY_BITS = 43  # of events.key that hold the global position: at 10,000 events a second, 27 years
+WIDTH = 12  # values of the row of an event
 
 Row = tuple[object, ...]
 ReadRange = Callable[[int, int, int], list[Event]]  # namespace, first global position, count
@@ -41,7 +43,7 @@ class Batch:
         self._taken: set[tuple[int, str]] = set()  # ids given by callers of this batch
         self._keys: dict[tuple[int, str], tuple[bytes, tuple[Event, ...]]] = {}
         self.events: list[Event] = []
-        self.rows: list[Row] = []
+        self.values: list[object] = []  # of the rows of events, one after the other
         self.receipts: list[Row] = []
         self.heads: dict[int, tuple[int, Head]] = {}  # the new ones by key, with the namespace
         self.categories: dict[int, tuple[int, Category]] = {}
@@ -56,13 +58,13 @@ class Batch:
                 if repeated is not None:
                     return repeated
             space = self._state.space(unit.namespace)
-            self._check(unit)
+            for draft in unit.drafts:
+                if draft.id or draft.expected_version is not None:
+                    self._check(unit)
+                    break
         except ApplianceError as refusal:
             return refusal
-        first = len(self.events)
-        for draft in unit.drafts:
-            self._place(space, draft)
-        events = tuple(self.events[first:])
+        events = self._place(space, unit.drafts)
         if unit.key:
             self._remember(unit, events)
         return events
@@ -81,7 +83,15 @@ class Batch:
             record.metadata,
             record.time,
         )
-        self._write(space, head, event)
+        number = self._write(space, head, event)
+        space.newest = max(space.newest, event.global_position)
+        self._account(space, number, (event,))
+
+    def places(self) -> list[object]:
+        """The rows of places of all events, in their order, one after the other."""
+        values = cast("list[int]", self.values)
+        rows = sorted(zip(values[1::WIDTH], values[2::WIDTH], values[::WIDTH], strict=True))
+        return list(chain.from_iterable(rows))
 
     def _repeated(self, unit: Unit) -> tuple[Event, ...] | None:
         here = self._keys.get((unit.namespace, unit.key))
@@ -131,22 +141,44 @@ class Batch:
             raise Duplicate(f"a message with id {id} exists already", hint="leave the id out to get a new one", id=id)
         ids.add(name)
 
-    def _place(self, space: Space, draft: Draft) -> None:
-        head = self._state.head(space.key, draft.stream)
-        event = Event(
-            space.key,
-            draft.stream,
-            draft.type,
-            head.version + 1,
-            space.newest + 1,
-            draft.id or next(self._ids),
-            draft.data,
-            draft.metadata,
-            self._now,
-        )
-        self._write(space, head, event)
+    def _place(self, space: Space, drafts: Sequence[Draft]) -> tuple[Event, ...]:
+        """Events for the drafts of a unit that is not refused."""
+        placed = []
+        total = 0
+        for draft in drafts:
+            head = self._state.head(space.key, draft.stream)
+            space.newest += 1
+            event = Event(
+                space.key,
+                draft.stream,
+                draft.type,
+                head.version + 1,
+                space.newest,
+                draft.id or next(self._ids),
+                draft.data,
+                draft.metadata,
+                self._now,
+            )
+            total += self._write(space, head, event)
+            placed.append(event)
+        self._account(space, total, placed)
+        return tuple(placed)
 
-    def _write(self, space: Space, head: Head, event: Event) -> None:
+    def _write(self, space: Space, head: Head, event: Event) -> int:
+        """Note an event and what it does to its stream. Returns the number of its digest.
+
+        Once per event, so it is the dearest line of the writer: what can be counted for a unit is in `_account`.
+        """
+        category = head.category
+        if head.fresh and head.key not in self.heads:
+            space.streams += 1
+            category.streams += 1
+            self.heads[head.key] = (space.key, head)
+        if not category.grown:
+            self.categories[category.key] = (space.key, category)
+        category.grown += 1
+        if event.position > head.version:
+            head.version = event.position
         digest = digest_of(
             event.global_position,
             event.position,
@@ -158,40 +190,31 @@ class Batch:
             event.metadata,
         )
         self.events.append(event)
-        self.rows.append(
-            (
-                space.key << KEY_BITS | event.global_position,
-                head.key,
-                event.position,
-                head.category.key,
-                head.cardinal,
-                correlation_of(event.metadata),
-                event.type,
-                event.id,
-                event.data,
-                event.metadata,
-                event.time,
-                digest,
-            )
+        self.values += (
+            space.key << KEY_BITS | event.global_position,
+            head.key,
+            event.position,
+            category.key,
+            head.cardinal,
+            None if event.metadata is None else correlation_of(event.metadata),
+            event.type,
+            event.id,
+            event.data,
+            event.metadata,
+            event.time,
+            digest,
         )
-        self._grow(space, head, event, number_of(digest))
+        return number_of(digest)
 
-    def _grow(self, space: Space, head: Head, event: Event, number: int) -> None:
-        category = head.category
-        if head.fresh and head.key not in self.heads:
-            space.streams += 1
-            category.streams += 1
-            self.heads[head.key] = (space.key, head)
-        head.version = max(head.version, event.position)
-        category.grown += 1
-        space.grown += 1
-        space.newest = max(space.newest, event.global_position)
-        space.widest = max(space.widest, len(event.data) + len(event.metadata or ""))
-        space.written = (space.written + number) % MODULUS
-        if event.global_position <= space.verified:
-            space.verified_sum = (space.verified_sum + number) % MODULUS
-        self.sum = (self.sum + number) % MODULUS
-        self.categories[category.key] = (space.key, category)
+    def _account(self, space: Space, total: int, events: Sequence[Event]) -> None:
+        """What `events`, whose digests add up to `total`, do to their namespace."""
+        space.grown += len(events)
+        space.written = (space.written + total) % MODULUS
+        self.sum = (self.sum + total) % MODULUS
+        for event in events:
+            width = len(event.data) if event.metadata is None else len(event.data) + len(event.metadata)
+            if width > space.widest:
+                space.widest = width
         self.spaces[space.key] = space
 
     def _remember(self, unit: Unit, events: tuple[Event, ...]) -> None:

@@ -13,23 +13,25 @@ from appliance.errors import ApplianceError, Broken, Duplicate, NotFound
 from appliance.model.event import Event, Imported, Namespace, Query, Unit
 from appliance.storage.digest import MODULUS, sum_text
 from appliance.storage.ports import KEY_LIFETIME_US, Committed, Recovery, StateChange, TokenRow, check_version
-from appliance.storage.sqlite.batch import KEY_BITS, Batch, Row
+from appliance.storage.sqlite.batch import WIDTH, Batch
 from appliance.storage.sqlite.copying import copy
 from appliance.storage.sqlite.mark import Mark, MarkFile
-from appliance.storage.sqlite.reader import MASK, SqliteReader, read_events
+from appliance.storage.sqlite.reader import SqliteReader, read_events
 from appliance.storage.sqlite.recover import connect, migrate, read_ledger, recover
 from appliance.storage.sqlite.retain import Retention
-from appliance.storage.sqlite.sql import MOST_ROWS, SQL, inserts
+from appliance.storage.sqlite.sql import KEY_BITS, MASK, MOST_ROWS, SQL, inserts
 from appliance.storage.sqlite.state import State
+from appliance.storage.sqlite.tail import Tail
 from appliance.storage.sqlite.trouble import explained
 
 __all__ = ["SqliteEngine"]
 
-VERIFY_EVERY = 10_000  # events between two checkpoints of verification: what a start has to look at
+PLACE_EVERY = 20_000  # events that are given their places together; what a start has to verify, and to remember
 CHECKPOINT_PAGES = 16384  # of the write-ahead log, 64 MB
 
-_PUT_EVENTS = inserts("put_events", 12)
+_PUT_EVENTS = inserts("put_events", WIDTH)
 _PUT_STREAMS = inserts("put_streams", 4)
+_PUT_PLACES = inserts("put_places_of", 3)
 
 
 class SqliteEngine:
@@ -37,25 +39,46 @@ class SqliteEngine:
 
     kind = "sqlite"
 
-    def __init__(self, db: apsw.Connection, path: Path, mark: MarkFile | None, recovery: Recovery, vfs: str) -> None:
+    def __init__(
+        self,
+        db: apsw.Connection,
+        path: Path,
+        mark: MarkFile | None,
+        recovery: Recovery,
+        *,
+        vfs: str,
+        place_every: int,
+    ) -> None:
         self._db = db
         self._path = path
         self._mark = mark
         self._vfs = vfs
-        self._state = State(db)
+        self._place_every = place_every
+        self._tail = Tail()
+        self._state = State(db, self._tail)
         self._ledger = read_ledger(db)
-        self._unverified: set[int] = set()  # namespaces with events a start would have to verify
-        self._since = 0  # events since the last checkpoint of verification
+        self._unplaced: set[int] = set()  # namespaces with events in the tail
+        self._since = 0  # events in the tail, or more
+        self._placed = False  # by the transaction that is open: the tail, if it commits, is empty
         self.recovery = recovery
 
     @classmethod
-    def open(cls, directory: Path, *, durable: bool = True, vfs: str = "", accept_loss: bool = False) -> SqliteEngine:
+    def open(
+        cls,
+        directory: Path,
+        *,
+        durable: bool = True,
+        vfs: str = "",
+        accept_loss: bool = False,
+        place_every: int = PLACE_EVERY,
+    ) -> SqliteEngine:
         """Open or create the log in `directory` (`log.db`, `log.mark`), migrate and verify it.
 
         Args:
             durable: False gives up every sync, for tests.
             vfs: name of a registered SQLite VFS.
             accept_loss: go on although acknowledged events are missing.
+            place_every: how many events are given their places together (`tail.py` tells why).
 
         Raises:
             EventsLost: acknowledged events are missing.
@@ -75,7 +98,9 @@ class SqliteEngine:
                 recovery = recover(db, mark, accept_loss=accept_loss)
                 db.wal_autocheckpoint(CHECKPOINT_PAGES)
                 opened.pop_all()
-            return cls(db, path, mark, recovery, vfs)
+            engine = cls(db, path, mark, recovery, vfs=vfs, place_every=place_every)
+            engine._recall()
+            return engine
 
     def commit(self, units: Sequence[Unit], *, now_us: int, new_ids: Iterator[str]) -> Committed:
         with explained(self._path, self._state.forget):
@@ -99,7 +124,7 @@ class SqliteEngine:
             try:
                 for record in records:
                     batch.add_imported(namespace, record)
-                mark = self._write(batch) if batch.events else None
+                mark = self._write(batch, imported=True) if batch.events else None
             except apsw.ConstraintError:
                 self._state.forget()
                 raise self._clash(namespace, records) from None
@@ -142,6 +167,7 @@ class SqliteEngine:
 
     def retain(self, namespace: int, category: str, before_us: int, limit: int) -> int:
         with self._change():
+            self._place()
             return Retention(self._db).remove(namespace, category, before_us, limit)
 
     def forget_receipts(self, now_us: int) -> int:
@@ -152,7 +178,7 @@ class SqliteEngine:
     def reader(self) -> SqliteReader:
         with explained(self._path):
             db = connect(self._path, vfs=self._vfs, durable=True, reading=True)
-            return SqliteReader(db, self._path)
+            return SqliteReader(db, self._path, self._tail)
 
     def backup(self, target: Path, *, stop: Callable[[], bool] = lambda: False) -> None:
         with explained(self._path):
@@ -162,27 +188,42 @@ class SqliteEngine:
 
     def close(self) -> None:
         with contextlib.suppress(apsw.Error, ApplianceError):  # all of it is only to make the next start quicker
-            if self._unverified:
+            if self._unplaced:
                 with self._transaction():
-                    self._checkpoint_verification()
+                    self._place()
             self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         with contextlib.suppress(apsw.Error):  # its last checkpoint; closed it is
             self._db.close()
         if self._mark is not None:
             self._mark.close()
 
-    def _write(self, batch: Batch) -> Mark:
+    def _recall(self) -> None:
+        """Fill the tail with what an earlier process has left without places."""
+        fits = True
+        for namespace, stream, position, key, last in self._db.execute(SQL["unplaced"]):
+            fits = self._tail.recall(namespace, stream, position, key) and position > last and fits
+            self._unplaced.add(namespace)
+            self._since += 1
+        if not fits:  # imported before there were places, in another order than that of their streams
+            with self._transaction():
+                self._place()
+
+    def _write(self, batch: Batch, *, imported: bool = False) -> Mark:
         ledger = self._ledger
         after = Mark(ledger.batch + 1, ledger.appended + len(batch.events), (ledger.sum + batch.sum) % MODULUS)
-        with self._transaction(keep=True):
+        self._since += len(batch.events)
+        self._unplaced.update(batch.spaces)
+        with self._tail.adding(() if imported else batch.events), self._transaction(keep=True):
+            if imported:
+                self._place()  # before, since what is imported may belong anywhere in its stream
             self._put_heads(batch)
-            self._put(_PUT_EVENTS, batch.rows)
+            self._put(_PUT_EVENTS, batch.values)
+            if imported:
+                self._put(_PUT_PLACES, batch.places())
+            elif self._since >= self._place_every:
+                self._place()
             for receipt in batch.receipts:
                 self._db.execute(SQL["put_receipt"], receipt)
-            self._since += len(batch.events)
-            self._unverified.update(batch.spaces)
-            if self._since >= VERIFY_EVERY:
-                self._checkpoint_verification()
             self._advance(after)
         self._ledger = after
         self._settle(batch)
@@ -193,19 +234,21 @@ class SqliteEngine:
             if category.fresh:
                 self._db.execute(SQL["insert_category"], (category.key, namespace, category.name))
             self._db.execute(SQL["grow_category"], (category.streams, category.grown, category.key))
-        rows: list[Row] = [
-            (head.key, namespace, head.name, head.category.key) for namespace, head in batch.heads.values()
-        ]
-        self._put(_PUT_STREAMS, rows)
-        latest = max(event.time for event in batch.events)
+        streams: list[object] = []
+        for namespace, head in batch.heads.values():
+            streams += (head.key, namespace, head.name, head.category.key)
+        self._put(_PUT_STREAMS, streams)
+        latest = max([event.time for event in batch.events])
         for space in batch.spaces.values():
             row = (space.newest, space.grown, space.streams, latest, latest, space.widest)
             self._db.execute(SQL["grow_namespace"], (*row, sum_text(space.written), space.key))
 
-    def _put(self, statements: Sequence[str], rows: Sequence[Row]) -> None:
-        for start in range(0, len(rows), MOST_ROWS):
-            some = rows[start : start + MOST_ROWS]
-            self._db.execute(statements[len(some)], [value for row in some for value in row])
+    def _put(self, statements: Sequence[str], values: list[object]) -> None:
+        """Insert rows, given as their values one after the other."""
+        width = statements[1].count("?")
+        for start in range(0, len(values), MOST_ROWS * width):
+            some = values[start : start + MOST_ROWS * width]
+            self._db.execute(statements[len(some) // width], some)
 
     def _settle(self, batch: Batch) -> None:
         for _, head in batch.heads.values():
@@ -215,14 +258,14 @@ class SqliteEngine:
         for space in batch.spaces.values():
             space.grown = space.streams = 0
 
-    def _checkpoint_verification(self) -> None:
-        """What we wrote and synced ourselves need not be verified by the next start."""
-        for key in self._unverified:
+    def _place(self) -> None:
+        """Give every event its place. What we wrote and synced ourselves need not be verified by the next start."""
+        for key in self._unplaced:
             space = self._state.space(key)
+            self._db.execute(SQL["put_places"], (key << KEY_BITS | space.verified, key << KEY_BITS | space.newest))
             space.verified, space.verified_sum = space.newest, (space.written - space.removed) % MODULUS
             self._db.execute(SQL["verify_namespace"], (space.verified, sum_text(space.verified_sum), key))
-        self._unverified.clear()
-        self._since = 0
+        self._placed = True
 
     def _put_token(self, row: TokenRow) -> None:
         lists = (" ".join(row.scopes), " ".join(row.memories))
@@ -245,16 +288,19 @@ class SqliteEngine:
         count: int | None = self._db.execute("SELECT messages FROM namespaces WHERE key = ?", (key,)).get
         if count is None:
             raise NotFound("the namespace does not exist any more", namespace=key)
+        self._place()
+        self._db.execute(SQL["drop_places"], (key,))
         span = (key << KEY_BITS, key << KEY_BITS | MASK)
         self._db.execute("DELETE FROM events WHERE key BETWEEN ? AND ?", span)
         self._db.execute("DELETE FROM gaps WHERE first BETWEEN ? AND ?", span)
         for table in ("streams", "categories", "receipts"):
             self._db.execute(f"DELETE FROM {table} WHERE namespace = ?", (key,))
-        self._unverified.discard(key)
         return count
 
     def _range(self, namespace: int, first: int, count: int) -> list[Event]:
-        return read_events(self._db, Query(namespace, global_position=first, through=first + count - 1), whole=True)
+        return read_events(
+            self._db, Query(namespace, global_position=first, through=first + count - 1), self._tail, whole=True
+        )
 
     def _clash(self, namespace: int, records: Sequence[Imported]) -> Duplicate:
         """Which record of a refused import met something that exists."""
@@ -271,7 +317,9 @@ class SqliteEngine:
                     "position": record.position,
                 },
             ).get
-            if stored or not seen.isdisjoint(names):
+            recent = self._tail.since(namespace, record.stream, record.position, 1)
+            met = stored or (recent is not None and recent.first == record.position)
+            if met or not seen.isdisjoint(names):
                 break
             seen.update(names)
         return Duplicate(
@@ -295,6 +343,7 @@ class SqliteEngine:
     def _transaction(self, *, keep: bool = False) -> Iterator[None]:
         """All or nothing, synced on leaving. Unless `keep`, what the writer remembers is read again."""
         with explained(self._path, self._state.forget):
+            self._placed = False
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -303,5 +352,9 @@ class SqliteEngine:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+            if self._placed:
+                self._tail.clear()
+                self._unplaced.clear()
+                self._since = 0
             if not keep:
                 self._state.forget()

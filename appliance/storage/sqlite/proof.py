@@ -39,7 +39,10 @@ def prove(directory: Path, *, breathe: Callable[[], None] = lambda: None) -> tup
         if complaints != ["ok"]:
             raise Corrupt(f"{path.name} is damaged: {'; '.join(complaints)}", hint=RESTORE)
         spaces: list[tuple[Any, ...]] = db.execute(SQL["counts"]).fetchall()
-        return tuple(_proven(db, *space, breathe=breathe) for space in spaces)
+        proofs = tuple(_proven(db, *space, breathe=breathe) for space in spaces)
+        if db.execute(SQL["misplaced"]).get:
+            raise Corrupt(f"{path.name} does not find its events where their streams have them", hint=RESTORE)
+        return proofs
 
 
 def tally(directory: Path) -> tuple[Proof, ...]:

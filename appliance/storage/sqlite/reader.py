@@ -12,15 +12,21 @@ import apsw
 
 from appliance.model.event import Event, Head, Namespace, Page, Query
 from appliance.storage.ports import NamespaceStats, StateRow, TokenRow
-from appliance.storage.sqlite.batch import KEY_BITS
-from appliance.storage.sqlite.sql import SQL, one
+from appliance.storage.sqlite.sql import KEY_BITS, MASK, SQL, one
+from appliance.storage.sqlite.tail import Tail
 from appliance.storage.sqlite.trouble import explaining
 
-__all__ = ["MASK", "SqliteReader", "read_events"]
+__all__ = ["SqliteReader", "read_events"]
 
-MASK = (1 << KEY_BITS) - 1
 PAGE_CHARACTERS = 32 * 1024 * 1024  # a page that might be larger is built row by row and cut there
 ALL = 1 << 60
+
+_STREAM = "s.namespace = :namespace AND s.name = :stream"
+# CROSS JOIN fixes the order: the stream first, then its events by position.
+_PLACES = "streams s CROSS JOIN places p ON p.stream = s.key CROSS JOIN events e ON e.key = p.event"
+_TAIL = "json_each(:keys) k CROSS JOIN events e ON e.key = k.value JOIN streams s ON s.key = e.stream"
+
+_NO_TAIL = Tail()
 
 _ROW = {kind: SQL[f"row_{kind}"].replace("{time}", SQL["time"]) for kind in ("stream", "category")}
 
@@ -28,27 +34,42 @@ _ROW = {kind: SQL[f"row_{kind}"].replace("{time}", SQL["time"]) for kind in ("st
 class SqliteReader:
     """See `storage.ports.Reader`."""
 
-    def __init__(self, db: apsw.Connection, path: Path) -> None:
+    def __init__(self, db: apsw.Connection, path: Path, tail: Tail) -> None:
         self._db = db
+        self._tail = tail
         self.path = path
 
     @explaining
     def events(self, query: Query) -> list[Event]:
-        return read_events(self._db, query)
+        if self._begins_before_the_tail(query):
+            events = read_events(self._db, query, _NO_TAIL)
+            if len(events) == query.limit:
+                return events
+        return read_events(self._db, query, self._tail)
 
     @explaining
     def page(self, query: Query) -> Page:
         if query.limit == 0:
             return Page("", 0)
-        if self._may_be_wide(query):
-            return self._wide_page(query)
+        build = self._wide_page if self._may_be_wide(query) else self._narrow_page
+        if self._begins_before_the_tail(query):
+            page = build(query, _NO_TAIL)
+            if page.count == query.limit:
+                return page
+        return build(query, self._tail)
+
+    def _begins_before_the_tail(self, query: Query) -> bool:
+        """Whether everything wanted of a stream probably has its place: then the tail costs a third for nothing."""
+        if query.stream is None or query.limit is None:
+            return False
+        first = self._tail.first(query.namespace, query.stream)
+        return first is not None and max(query.position, 0) + query.limit <= first
+
+    def _narrow_page(self, query: Query, tail: Tail) -> Page:
         kind = "category" if query.stream is None else "stream"
-        source, bindings = _source(query)
+        rows, bindings = _select(f"{_ROW[kind]} AS row, e.position AS position, e.key AS key", query, tail)
         text, count, position, key = one(
-            self._db,
-            f"SELECT group_concat(row, ','), count(*), max(position), max(key) FROM "
-            f"(SELECT {_ROW[kind]} AS row, e.position AS position, e.key AS key {source})",
-            bindings,
+            self._db, f"SELECT group_concat(row, ','), count(*), max(position), max(key) FROM ({rows})", bindings
         )
         if not count:
             return Page("", 0)
@@ -58,14 +79,13 @@ class SqliteReader:
         widest = self._db.execute("SELECT widest FROM namespaces WHERE key = ?", (query.namespace,)).get or 0
         return widest * (query.limit or 1000) > PAGE_CHARACTERS
 
-    def _wide_page(self, query: Query) -> Page:
+    def _wide_page(self, query: Query, tail: Tail) -> Page:
         kind = "category" if query.stream is None else "stream"
-        source, bindings = _source(query)
         texts: list[str] = []
         size = position = key = 0
         cut = False
-        rows = self._db.execute(f"SELECT {_ROW[kind]}, e.position, e.key {source}", bindings)
-        for text, position, key in rows:  # noqa: B007 - the last ones are used below
+        rows = _select(f"{_ROW[kind]}, e.position, e.key", query, tail)
+        for text, position, key in self._db.execute(*rows):  # noqa: B007 - the last ones are used below
             texts.append(text)
             size += len(text)
             if size > PAGE_CHARACTERS:
@@ -75,12 +95,18 @@ class SqliteReader:
 
     @explaining
     def last(self, namespace: int, stream: str, type: str = "") -> Event | None:
-        condition = "AND e.type = :type " if type else ""
-        row = self._db.execute(
-            f"SELECT {SQL['event_columns']} FROM streams s JOIN events e ON e.stream = s.key "
-            f"WHERE s.namespace = :namespace AND s.name = :stream {condition}ORDER BY e.position DESC LIMIT 1",
-            {"namespace": namespace, "stream": stream, "type": type},
-        ).fetchone()
+        condition = f"{_STREAM} AND e.type = :type" if type else _STREAM
+        bindings = {"namespace": namespace, "stream": stream, "type": type}
+        select = f"SELECT {SQL['event_columns']} FROM"
+        row = None
+        for keys in self._tail.backwards(namespace, stream):
+            last = f"{select} {_TAIL} WHERE {condition} ORDER BY e.key DESC LIMIT 1"
+            row = self._db.execute(last, {**bindings, "keys": _list(keys)}).fetchone()
+            if row is not None:
+                break
+        else:
+            last = f"{select} {_PLACES} WHERE {condition} ORDER BY p.position DESC LIMIT 1"
+            row = self._db.execute(last, bindings).fetchone()
         return None if row is None else Event(*row)
 
     @explaining
@@ -94,13 +120,47 @@ class SqliteReader:
 
     @explaining
     def head(self, namespace: int, stream: str) -> Head | None:
+        recent = self._recent_head(namespace, stream, self._tail)
+        if recent is not None:
+            return recent
         row = self._db.execute(SQL["head"], (namespace, stream)).fetchone()
-        return None if row is None else Head(*row)
+        return None if row is None or row[1] < 0 else Head(*row)
+
+    def _recent_head(self, namespace: int, stream: str, tail: Tail) -> Head | None:
+        """The head of a stream whose last event has no place yet."""
+        for keys in tail.backwards(namespace, stream):
+            for name, version, time in self._db.execute(SQL["recent_heads"], (_list(keys),)):
+                if name == stream:
+                    return Head(name, version, time)
+        return None
 
     @explaining
     def heads(self, namespace: int, *, prefix: str = "", after: str = "", limit: int = 100) -> list[Head]:
-        bindings = {"namespace": namespace, "prefix": prefix, "after": after, "limit": limit}
-        return [Head(*row) for row in self._db.execute(SQL["heads"], bindings)]
+        heads: list[Head] = []
+        tail = self._tail.view()
+        while len(heads) < limit:
+            bindings = {"namespace": namespace, "prefix": prefix, "after": after, "limit": limit - len(heads)}
+            found = [Head(*row) for row in self._db.execute(SQL["heads"], bindings)]
+            if not found:
+                break
+            heads += self._renewed(namespace, found, tail)
+            after = found[-1].stream
+        return heads
+
+    def _renewed(self, namespace: int, heads: list[Head], tail: Tail) -> list[Head]:
+        """The same with what the tail knows; without streams that had no event when it was asked."""
+        keys = {head.stream: tail.newest(namespace, head.stream) for head in heads}
+        known = _list([key for key in keys.values() if key is not None])
+        recent = {
+            name: Head(name, version, time) for name, version, time in self._db.execute(SQL["recent_heads"], (known,))
+        }
+        for stream, key in keys.items():
+            if key is not None and stream not in recent:  # it is just being committed: the one before, then
+                before = self._recent_head(namespace, stream, tail)
+                if before is not None:
+                    recent[stream] = before
+        renewed = [recent.get(head.stream, head) for head in heads]
+        return [head for head in renewed if head.version >= 0]
 
     @explaining
     def categories(self, namespace: int) -> list[tuple[str, int, int]]:
@@ -180,14 +240,13 @@ class SqliteReader:
         self._db.close()
 
 
-def read_events(db: apsw.Connection, query: Query, *, whole: bool = False) -> list[Event]:
+def read_events(db: apsw.Connection, query: Query, tail: Tail, *, whole: bool = False) -> list[Event]:
     """The events of a query; unless `whole`, large ones cut the list short."""
     if query.limit == 0:
         return []
-    source, bindings = _source(query)
     events: list[Event] = []
     room = PAGE_CHARACTERS
-    for row in db.execute(f"SELECT {SQL['event_columns']} {source}", bindings):
+    for row in db.execute(*_select(SQL["event_columns"], query, tail)):
         event = Event(*row)
         events.append(event)
         room -= len(event.data) + len(event.metadata or "")
@@ -196,8 +255,8 @@ def read_events(db: apsw.Connection, query: Query, *, whole: bool = False) -> li
     return events
 
 
-def _source(query: Query) -> tuple[str, dict[str, object]]:
-    """FROM … LIMIT for a query, and what to bind."""
+def _select(columns: str, query: Query, tail: Tail) -> tuple[str, dict[str, object]]:
+    """The statement for a query, and what to bind. Among `columns` of a stream is e.position, or it as `position`."""
     first = query.namespace << KEY_BITS
     bindings: dict[str, object] = {
         "namespace": query.namespace,
@@ -205,14 +264,8 @@ def _source(query: Query) -> tuple[str, dict[str, object]]:
         "through": first | (MASK if query.through is None else min(query.through, MASK)),
         "limit": ALL if query.limit is None else query.limit,
     }
-    conditions, order = ["e.key BETWEEN :first AND :through"], "e.key"
-    tables = "events e JOIN streams s ON s.key = e.stream"
-    if query.stream is not None:
-        # CROSS JOIN fixes the order: the stream first, then its events by position.
-        tables, order = "streams s CROSS JOIN events e ON e.stream = s.key", "e.position"
-        conditions = ["s.namespace = :namespace", "s.name = :stream", "e.position >= :position", *conditions]
-        bindings |= {"stream": query.stream, "position": max(query.position, 0)}
-    elif query.categories:
+    conditions = ["e.key BETWEEN :first AND :through"]
+    if query.stream is None and query.categories:
         conditions.insert(0, _categories(query.categories, bindings))
     if query.correlation is not None:
         conditions.append("e.correlation = :correlation")
@@ -220,7 +273,40 @@ def _source(query: Query) -> tuple[str, dict[str, object]]:
     if query.group is not None:
         conditions.append("e.cardinal % :size = :member")
         bindings |= {"size": query.group.size, "member": query.group.member}
-    return f"FROM {tables} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT :limit", bindings
+    if query.stream is None:
+        where = " AND ".join(conditions)
+        return (
+            f"SELECT {columns} FROM events e JOIN streams s ON s.key = e.stream "
+            f"WHERE {where} ORDER BY e.key LIMIT :limit",
+            bindings,
+        )
+    where = " AND ".join([_STREAM, *conditions])
+    arms = _of_stream(query, tail, bindings, filtered=len(conditions) > 1)
+    selects = [
+        # By its own name for the position each source is known to be in order, and read no further than the limit.
+        f"SELECT {columns.replace('e.position', position)} FROM {source} AND {where}"
+        for source, position in arms
+    ]
+    return f"{' UNION ALL '.join(selects)} ORDER BY {arms[-1][1]} LIMIT :limit", bindings
+
+
+def _of_stream(query: Query, tail: Tail, bindings: dict[str, object], *, filtered: bool) -> list[tuple[str, str]]:
+    """Where the wanted part of a stream is, and what is the position there: among the places, in the tail, or both.
+
+    The tail is asked here, before the database. What it has may have got its place in between.
+    """
+    position = max(query.position, 0)
+    bindings |= {"stream": query.stream, "position": position}
+    places = f"{_PLACES} WHERE p.position >= :position", "p.position"
+    unfiltered = not filtered and query.global_position <= 0
+    run = tail.since(query.namespace, str(query.stream), position, query.limit if unfiltered else None)
+    if run is None:
+        return [places]
+    bindings["keys"] = _list(run.keys)
+    if run.first <= position:
+        return [(f"{_TAIL} WHERE TRUE", "e.position")]
+    unplaced = "e.position > (SELECT coalesce(max(position), -1) FROM places WHERE stream = s.key)"
+    return [places, (f"{_TAIL} WHERE {unplaced}", "e.position")]
 
 
 def _categories(names: tuple[str, ...], bindings: dict[str, object]) -> str:
@@ -232,3 +318,8 @@ def _categories(names: tuple[str, ...], bindings: dict[str, object]) -> str:
     if len(marks) == 1:
         return f"e.category = ({key} = {marks[0]})"
     return f"e.category IN ({key} IN ({', '.join(marks)}))"
+
+
+def _list(keys: list[int]) -> str:
+    """For json_each."""
+    return f"[{','.join(map(str, keys))}]"

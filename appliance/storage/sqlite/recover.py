@@ -15,10 +15,9 @@ from appliance.model.event import Event
 from appliance.storage.digest import MODULUS, digest_of, number_of
 from appliance.storage.ports import Recovery
 from appliance.storage.sqlite import pages
-from appliance.storage.sqlite.batch import KEY_BITS
 from appliance.storage.sqlite.copying import copy
 from appliance.storage.sqlite.mark import Mark, MarkFile
-from appliance.storage.sqlite.sql import MOST_ROWS, SQL, one, script
+from appliance.storage.sqlite.sql import KEY_BITS, MOST_ROWS, SQL, one, script
 
 __all__ = ["SCHEMA_VERSION", "connect", "migrate", "read_ledger", "recover", "schema_of", "verify"]
 

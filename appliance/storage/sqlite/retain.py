@@ -12,15 +12,13 @@ from typing import Any
 import apsw
 
 from appliance.storage.digest import MODULUS, number_of, sum_text
-from appliance.storage.sqlite.batch import KEY_BITS
-from appliance.storage.sqlite.reader import MASK
-from appliance.storage.sqlite.sql import SQL, one
+from appliance.storage.sqlite.sql import KEY_BITS, MASK, SQL, one
 
 __all__ = ["Retention"]
 
 
 class Retention:
-    """One slice, inside a transaction of the caller."""
+    """One slice, inside a transaction of the caller, when all events have their places."""
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
@@ -34,6 +32,8 @@ class Retention:
             return 0
         sums = {event: number_of(digest) for event, digest, *_ in rows}
         self._db.executemany("DELETE FROM events WHERE key = ?", [(event,) for event in sums])
+        places = [(stream, position) for _, _, stream, position, _ in rows]
+        self._db.executemany("DELETE FROM places WHERE stream = ? AND position = ?", places)
         floors = {stream: (position, time) for _, _, stream, position, time in sorted(rows, key=itemgetter(3))}
         for stream, (position, time) in floors.items():
             self._db.execute(SQL["raise_floor"], (position, time, stream, position))

@@ -10,8 +10,10 @@ import apsw
 
 from appliance.errors import Corrupt
 
-__all__ = ["MOST_ROWS", "SQL", "inserts", "one", "script"]
+__all__ = ["KEY_BITS", "MASK", "MOST_ROWS", "SQL", "inserts", "one", "script"]
 
+KEY_BITS = 43  # of events.key that hold the global position: at 10,000 events a second, 27 years
+MASK = (1 << KEY_BITS) - 1
 MOST_ROWS = 64  # of one INSERT
 
 

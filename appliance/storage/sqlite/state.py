@@ -13,6 +13,7 @@ import apsw
 from appliance.errors import NotFound
 from appliance.model.names import cardinal_hash, category_of
 from appliance.storage.sqlite.sql import SQL
+from appliance.storage.sqlite.tail import Tail
 
 __all__ = ["Category", "Head", "Space", "State"]
 
@@ -56,8 +57,9 @@ class Space:
 class State:
     """Heads, categories and namespaces, read when first needed."""
 
-    def __init__(self, db: apsw.Connection) -> None:
+    def __init__(self, db: apsw.Connection, tail: Tail) -> None:
         self._db = db
+        self._tail = tail
         self.forget()
 
     def forget(self) -> None:
@@ -97,7 +99,8 @@ class State:
         category = self.category(namespace, category_of(name))
         row = self._db.execute(SQL["find_stream"], (namespace, name)).fetchone()
         if row is not None:
-            return Head(row[0], name, category, cardinal_hash(name), row[1], False)
+            version = max(row[1], self._tail.version(namespace, name))
+            return Head(row[0], name, category, cardinal_hash(name), version, False)
         if not self._next_stream:
             self._next_stream = self._db.execute(SQL["next_stream"]).get
         key, self._next_stream = self._next_stream, self._next_stream + 1

@@ -7,7 +7,7 @@ PRAGMA trusted_schema = OFF;
 PRAGMA temp_store = MEMORY;  -- else an INSERT of many rows opens a file for its journal, at every commit
 
 -- name: find_stream
-SELECT key, max(floor, coalesce((SELECT max(position) FROM events WHERE stream = streams.key), -1))
+SELECT key, max(floor, coalesce((SELECT max(position) FROM places WHERE stream = streams.key), -1))
 FROM streams WHERE namespace = ? AND name = ?;
 
 -- name: find_category
@@ -56,11 +56,32 @@ UPDATE namespaces SET verified = ?, verified_sum = ? WHERE key = ?;
 UPDATE ledger SET batch = ?, appended = ?, sum = ?;
 
 -- name: put_streams
-INSERT INTO streams (key, namespace, name, category) VALUES {rows};
+INSERT OR ROLLBACK INTO streams (key, namespace, name, category) VALUES {rows};
 
 -- name: put_events
-INSERT INTO events
+INSERT OR ROLLBACK INTO events
   (key, stream, position, category, cardinal, correlation, type, id, data, metadata, time, digest) VALUES {rows};
+
+-- name: put_places
+INSERT INTO places (stream, position, event)
+SELECT stream, position, key FROM events WHERE key > ? AND key <= ? ORDER BY stream, position;
+
+-- name: drop_places
+DELETE FROM places WHERE stream IN (SELECT key FROM streams WHERE namespace = ?);
+
+-- name: put_places_of
+INSERT OR ROLLBACK INTO places (stream, position, event) VALUES {rows};
+
+-- name: unplaced
+SELECT e.key >> 43, s.name, e.position, e.key, coalesce((SELECT max(position) FROM places WHERE stream = e.stream), -1)
+FROM namespaces n CROSS JOIN events e ON e.key > (n.key << 43 | n.verified) AND e.key < (n.key + 1) << 43
+JOIN streams s ON s.key = e.stream ORDER BY e.key;
+
+-- name: misplaced
+SELECT (SELECT count(*) FROM namespaces n CROSS JOIN events e ON e.key > n.key << 43 AND e.key <= (n.key << 43 | n.verified)
+        LEFT JOIN places p ON p.stream = e.stream AND p.position = e.position WHERE p.event IS NOT e.key)
+  + (SELECT count(*) FROM places p LEFT JOIN events e ON e.key = p.event
+     WHERE e.key IS NULL OR e.stream <> p.stream OR e.position <> p.position);
 
 -- name: create_namespace
 INSERT INTO namespaces (id, description, created) VALUES (?, ?, ?) RETURNING key;
@@ -109,17 +130,23 @@ SELECT name, streams, messages FROM categories WHERE namespace = ? AND messages 
 
 -- name: head
 SELECT s.name, max(s.floor, coalesce(e.position, -1)), iif(e.position > s.floor, e.time, s.floor_time)
-FROM streams s LEFT JOIN events e ON e.stream = s.key
-  AND e.position = (SELECT max(position) FROM events WHERE stream = s.key)
+FROM streams s LEFT JOIN places p ON p.stream = s.key
+  AND p.position = (SELECT max(position) FROM places WHERE stream = s.key)
+LEFT JOIN events e ON e.key = p.event
 WHERE s.namespace = ? AND s.name = ?;
 
 -- name: heads
 SELECT s.name, max(s.floor, coalesce(e.position, -1)), iif(e.position > s.floor, e.time, s.floor_time)
-FROM streams s LEFT JOIN events e ON e.stream = s.key
-  AND e.position = (SELECT max(position) FROM events WHERE stream = s.key)
+FROM streams s LEFT JOIN places p ON p.stream = s.key
+  AND p.position = (SELECT max(position) FROM places WHERE stream = s.key)
+LEFT JOIN events e ON e.key = p.event
 WHERE s.namespace = :namespace AND s.name > :after
   AND s.name >= :prefix AND substr(s.name, 1, length(:prefix)) = :prefix
 ORDER BY s.name LIMIT :limit;
+
+-- name: recent_heads
+SELECT s.name, max(e.position), e.time
+FROM json_each(?) k CROSS JOIN events e ON e.key = k.value JOIN streams s ON s.key = e.stream GROUP BY s.key;
 
 -- name: newest
 SELECT newest FROM namespaces WHERE key = ?;
@@ -165,8 +192,8 @@ UPDATE namespaces SET newest = 0, messages = 0, streams = 0, last = NULL, widest
 -- name: taken
 SELECT EXISTS (SELECT 1 FROM events WHERE key = :key)
   OR EXISTS (SELECT 1 FROM events WHERE id = :id AND key >> 43 = :namespace)
-  OR EXISTS (SELECT 1 FROM events e JOIN streams s ON s.key = e.stream
-             WHERE s.namespace = :namespace AND s.name = :stream AND e.position = :position);
+  OR EXISTS (SELECT 1 FROM places WHERE position = :position
+             AND stream = (SELECT key FROM streams WHERE namespace = :namespace AND name = :stream));
 
 -- name: counts
 SELECT key, id, newest, messages FROM namespaces ORDER BY id;

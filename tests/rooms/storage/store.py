@@ -35,7 +35,7 @@ def fresh_ids(seed: int = 0) -> Iterator[str]:
     """Valid ids, the same for the same seed."""
     rng = Random(seed)
     while True:
-        yield uuid7(NOON, rng.randbytes(10))
+        yield uuid7(NOON, rng.randbytes(8))
 
 
 def token_row(
@@ -57,7 +57,7 @@ def imported(
     metadata: str | None = None,
 ) -> Imported:
     """A record as it comes from another log; without `id` one that follows from its global position."""
-    id = id or uuid7(NOON, place.to_bytes(10, "big"))
+    id = id or uuid7(NOON, place.to_bytes(8, "big"))
     return Imported(stream, type, position, place, id, data, metadata, time)
 
 

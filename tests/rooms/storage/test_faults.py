@@ -49,17 +49,21 @@ def test_commit_is_synced_before_it_returns_and_its_mark_before_it_is_acknowledg
 def test_crash_loses_nothing_that_was_acknowledged(tmp_path, seed):
     rng = Random(seed)
     with FaultyDisk() as disk:
-        store = Store(SqliteEngine.open(tmp_path, vfs=disk.name))
+        some = rng.choice((1, 5, 10_000))
+        store = Store(SqliteEngine.open(tmp_path, vfs=disk.name, place_every=some))
         acked = []
         for generation in range(3):
             acked += [store.put(f"a-{rng.randrange(4)}", data=f'"{"x" * rng.randrange(9000)}"') for _ in range(8)]
             begun = store.engine.commit([store.unit(*_drafts(rng))], now_us=store.now, new_ids=store.ids)
             disk.crash(rng)
-            store = Store(SqliteEngine.open(tmp_path, vfs=disk.name), seed=generation + 1)
+            store = Store(SqliteEngine.open(tmp_path, vfs=disk.name, place_every=some), seed=generation + 1)
             stored = store.events()
+
+            by_stream = [one for head in store.reader.heads(store.key) for one in store.events(head.stream)]
 
             assert stored[: len(acked)] == acked
             assert tuple(stored[len(acked) :]) in ((), begun.fresh)  # committed, but not yet acknowledged
+            assert sorted(by_stream, key=lambda event: event.global_position) == stored
             acked = stored
 
 

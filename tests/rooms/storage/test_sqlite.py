@@ -19,10 +19,15 @@ from tests.rooms.storage.store import NOON, Store
 
 
 class TestSqliteEngine(PersistentConformance):
+    @pytest.fixture(params=[10_000, 3, 1], ids=lambda events: f"places-every-{events}")
+    def place_every(self, request: pytest.FixtureRequest) -> int:
+        """Events are found in the tail, in both, or in the table of places."""
+        return int(request.param)
+
     @pytest.fixture
-    def opened(self, tmp_path: Path) -> Iterator[list[SqliteEngine]]:
+    def opened(self, tmp_path: Path, place_every: int) -> Iterator[list[SqliteEngine]]:
         """The engine in use is the last one."""
-        engines = [SqliteEngine.open(tmp_path)]
+        engines = [SqliteEngine.open(tmp_path, place_every=place_every)]
         yield engines
         engines[-1].close()
 
@@ -31,10 +36,10 @@ class TestSqliteEngine(PersistentConformance):
         return opened[-1]
 
     @pytest.fixture
-    def reopen(self, opened: list[SqliteEngine], tmp_path: Path) -> Callable[[Engine], Engine]:
+    def reopen(self, opened: list[SqliteEngine], tmp_path: Path, place_every: int) -> Callable[[Engine], Engine]:
         def again(engine: Engine) -> Engine:
             engine.close()
-            opened.append(SqliteEngine.open(tmp_path))
+            opened.append(SqliteEngine.open(tmp_path, place_every=place_every))
             return opened[-1]
 
         return again
@@ -111,6 +116,9 @@ def test_proof_counts_what_is_there_and_changes_nothing(tmp_path):
         "UPDATE namespaces SET messages = messages + 1",
         "UPDATE namespaces SET written = 'nonsense'",
         "UPDATE categories SET messages = messages - 1",
+        "DELETE FROM places WHERE position = 1",
+        "UPDATE places SET event = event + 1 WHERE position = 1",
+        "INSERT INTO places SELECT stream + 1, position, event FROM places",
     ],
 )
 def test_proof_notices_what_was_changed_behind_our_back(tmp_path, damage):

@@ -55,8 +55,9 @@ queries = some.builds(
 class Twins(RuleBasedStateMachine):
     """Two engines that are told the same."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(place_every=some.sampled_from((1, 2, 5, 10_000)))
+    def begin(self, place_every: int) -> None:
+        self.place_every = place_every
         self.folder = tempfile.TemporaryDirectory()
         self.now = NOON
         self.memory: Engine = MemoryEngine()
@@ -166,7 +167,7 @@ class Twins(RuleBasedStateMachine):
         return None
 
     def start(self) -> None:
-        self.sqlite: Engine = SqliteEngine.open(Path(self.folder.name), durable=False)
+        self.sqlite: Engine = SqliteEngine.open(Path(self.folder.name), durable=False, place_every=self.place_every)
         self.readers = [engine.reader() for engine in self.engines]
 
     @rule()
