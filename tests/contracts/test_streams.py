@@ -179,7 +179,8 @@ def test_the_server_closes_with_a_code_and_a_reason(server: Served):
         httpx.delete(f"{server.url}/api/v1/clients/{row['id']}", headers=bearer(server)).raise_for_status()
 
         with pytest.raises(ConnectionClosed) as closed:
-            client.recv(timeout=PATIENCE)
+            while True:  # the host's readings may still come before the end
+                client.recv(timeout=PATIENCE)
 
     assert closed.value.rcvd is not None
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "closed by an admin")
