@@ -127,7 +127,7 @@ class Doors:
                 rooms.world,
                 self.registry,
                 backend=lambda: rooms.log.kind,
-                connections=lambda: rooms.bus.members,
+                connections=lambda: len(rooms.clients),
                 rpc_limit=rooms.settings.front_limits.rpc_body,
             ),
             subscribe.route(),
