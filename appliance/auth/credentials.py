@@ -14,7 +14,8 @@ import msgspec
 from appliance.auth.tokens import hash_token
 from appliance.clock import stamp
 from appliance.model.event import Namespace
-from appliance.storage.ports import StateChange, StateRow, TokenRow
+from appliance.model.state import StateChange, StateRow
+from appliance.storage.ports import TokenRow
 
 __all__ = [
     "BEARERS",

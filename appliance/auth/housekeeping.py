@@ -16,7 +16,7 @@ from appliance.auth.oauth.clients import OAuthClient, forget_client
 from appliance.clock import MICROSECONDS
 from appliance.errors import ApplianceError, Unavailable
 from appliance.model.principal import MCP
-from appliance.storage.ports import StateChange
+from appliance.model.state import StateChange
 from appliance.world import World
 
 __all__ = ["ACCESS", "ACCESS_MCP", "ENDED", "Housekeeping", "access_lifetime"]

@@ -1,7 +1,6 @@
 """Who is asking: every caller is known by a token of some kind, and every token lives in one namespace.
 
-Namespaces and tokens are few and asked for with each request, so all of them are held in memory (`Book`). A
-change goes to disk first, then into this picture (`Changes`).
+Both are few and asked for with each request: all are held in memory (`Book`). A change goes to disk first (`Changes`).
 """
 
 from __future__ import annotations
@@ -31,7 +30,8 @@ from appliance.errors import ApplianceError, Duplicate, Forbidden, Unauthenticat
 from appliance.model.event import Namespace
 from appliance.model.http import Handler, Request
 from appliance.model.principal import ADMIN, Principal
-from appliance.storage.ports import Engine, Reader, StateChange, TokenRow
+from appliance.model.state import StateChange
+from appliance.storage.ports import Engine, Reader, TokenRow
 from appliance.world import World
 
 __all__ = ["Identity"]

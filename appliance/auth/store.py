@@ -23,7 +23,8 @@ from appliance.clock import MICROSECONDS, stamp
 from appliance.errors import ConfigError, NotFound, Rejected
 from appliance.model.event import Namespace
 from appliance.model.principal import ADMIN, SCOPES
-from appliance.storage.ports import Engine, Reader, StateRow, TokenRow
+from appliance.model.state import StateRow
+from appliance.storage.ports import Engine, Reader, TokenRow
 
 __all__ = [
     "DEFAULT",

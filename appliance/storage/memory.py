@@ -21,17 +21,8 @@ from appliance.clock import stamp
 from appliance.errors import ApplianceError, Duplicate, KeyReused, NotFound, Rejected, VersionConflict
 from appliance.model.event import Draft, Event, Head, Imported, Namespace, Page, Query, Unit
 from appliance.model.names import category_of, correlation_of
-from appliance.storage.ports import (
-    KEY_LIFETIME_US,
-    Committed,
-    NamespaceStats,
-    Reader,
-    Recovery,
-    StateChange,
-    StateRow,
-    TokenRow,
-    check_version,
-)
+from appliance.model.state import StateChange, StateRow, check_version
+from appliance.storage.ports import KEY_LIFETIME_US, Committed, NamespaceStats, Reader, Recovery, TokenRow
 
 __all__ = ["MemoryEngine"]
 

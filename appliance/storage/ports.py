@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Protocol
 
 from appliance.clock import MICROSECONDS
-from appliance.errors import ApplianceError, Conflict
+from appliance.errors import ApplianceError
 from appliance.model.event import Event, Head, Imported, Namespace, Page, Query, Unit
+from appliance.model.state import StateChange, StateRow
 
 __all__ = [
     "KEY_LIFETIME_US",
@@ -24,10 +25,7 @@ __all__ = [
     "Proof",
     "Reader",
     "Recovery",
-    "StateChange",
-    "StateRow",
     "TokenRow",
-    "check_version",
 ]
 
 KEY_LIFETIME_US = 24 * 3600 * MICROSECONDS  # how long an idempotency key is remembered
@@ -60,41 +58,6 @@ class TokenRow:
     created: int = 0  # microseconds since 1970
     expires: int | None = None
     revoked: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StateRow:
-    """A small value that a room or plugin keeps beside the log."""
-
-    namespace: int
-    owner: str
-    key: str
-    value: str  # JSON
-    version: int  # higher with each change, also when the key was away in between
-
-
-@dataclass(frozen=True, slots=True)
-class StateChange:
-    """A value to keep, or to forget."""
-
-    namespace: int
-    owner: str
-    key: str
-    value: str | None  # JSON; None: forget it
-    expected: int | None = None  # the version it must have now; 0: it must not be there; None: whatever is there
-
-
-def check_version(change: StateChange, actual: int) -> None:
-    """Raises Conflict: the version is not the one that was expected."""
-    if change.expected not in (None, actual):
-        raise Conflict(
-            f"{change.owner}/{change.key} is at version {actual}, not {change.expected}",
-            hint="read it again and retry with the version you saw",
-            owner=change.owner,
-            key=change.key,
-            expected=change.expected,
-            actual=actual,
-        )
 
 
 @dataclass(frozen=True, slots=True)

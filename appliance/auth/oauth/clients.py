@@ -19,7 +19,7 @@ from appliance.auth.credentials import OWNER_OF_STATE, Secret, secret_text
 from appliance.auth.oauth.refusals import OAuthError
 from appliance.auth.tokens import hash_token
 from appliance.model.principal import ADMIN, SCOPES, Principal
-from appliance.storage.ports import StateChange
+from appliance.model.state import StateChange
 
 __all__ = [
     "CODE",

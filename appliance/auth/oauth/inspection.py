@@ -11,7 +11,7 @@ from appliance.auth.service import Identity
 from appliance.clock import MICROSECONDS
 from appliance.model.event import Namespace
 from appliance.model.principal import ADMIN, Principal
-from appliance.storage.ports import StateChange
+from appliance.model.state import StateChange
 from appliance.world import World
 
 __all__ = ["Inspection"]

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from appliance import __version__
 from appliance.clock import MICROSECONDS
 from appliance.egress.webhooks.bodies import Message, headers, message
-from appliance.egress.webhooks.endpoint import Cursor, Delivery, Endpoint, Letter, Place, good_secrets
+from appliance.egress.webhooks.endpoint import Cursor, Delivery, Endpoint, Place, good_secrets
 from appliance.egress.webhooks.lines import Job, Lines
 from appliance.egress.webhooks.sender import Result, Sender
 from appliance.egress.webhooks.store import Store, forget, keep
@@ -32,8 +32,9 @@ from appliance.egress.webhooks.wanted import Wanted
 from appliance.errors import Unavailable
 from appliance.model.catalog import Catalog
 from appliance.model.event import Event, Query
+from appliance.model.letters import Letter
+from appliance.model.state import StateChange
 from appliance.resilience.breaker import Breaker, State
-from appliance.storage.ports import StateChange
 from appliance.world import World
 
 __all__ = ["Courier", "EventLog", "Office", "attempt"]

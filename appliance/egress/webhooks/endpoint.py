@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import msgspec
 
 from appliance.clock import stamp
+from appliance.model.letters import Letter
 
 __all__ = [
     "FORMATS",
@@ -19,7 +20,6 @@ __all__ = [
     "Delivery",
     "Endpoint",
     "Format",
-    "Letter",
     "Place",
     "Secret",
     "State",
@@ -103,22 +103,6 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""  # class
     answer: str = ""  # what the receiver said, cut and scrubbed
     ms: int = 0  # the last attempt took
-
-
-class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Something that cannot be done without a person."""
-
-    id: str
-    kind: str  # "webhook"
-    source: str  # id of the endpoint
-    event: str
-    type: str
-    position: int
-    reason: str  # class of the last error
-    at: int
-    attempts: int = 0
-    status: int | None = None
-    delivery: str = ""
 
 
 def good_secrets(place: Place, now_us: int) -> tuple[str, ...]:

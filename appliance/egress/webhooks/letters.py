@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from appliance.egress.webhooks.endpoint import Letter
 from appliance.egress.webhooks.service import Webhooks
 from appliance.egress.webhooks.store import forget
 from appliance.egress.webhooks.wishes import Letters
 from appliance.errors import NotFound, Rejected
 from appliance.model.event import Event
+from appliance.model.letters import Letter
 
 __all__ = ["DeadLetters"]
 

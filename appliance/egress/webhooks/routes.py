@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from appliance.auth.rights import memories_for
-from appliance.egress.webhooks.endpoint import Endpoint, Letter, delivery_row, letter_row
+from appliance.egress.webhooks.endpoint import Endpoint, delivery_row, letter_row
 from appliance.egress.webhooks.entry import no_such_webhook
 from appliance.egress.webhooks.letters import DeadLetters
 from appliance.egress.webhooks.service import Webhooks
@@ -14,6 +14,7 @@ from appliance.egress.webhooks.wishes import Again, Change, Letters, New, Rotati
 from appliance.errors import Conflict, Forbidden, NotFound, Rejected, Unauthenticated
 from appliance.model.event import Event, Query
 from appliance.model.http import Handler, Request, Response, Route, json_response
+from appliance.model.letters import Letter
 from appliance.model.principal import ADMIN, Principal
 
 __all__ = ["webhook_routes"]

@@ -16,9 +16,11 @@ from typing import Protocol, TypeVar
 import msgspec
 import trio
 
-from appliance.egress.webhooks.endpoint import Cursor, Delivery, Endpoint, Letter
+from appliance.egress.webhooks.endpoint import Cursor, Delivery, Endpoint
 from appliance.errors import ApplianceError, Unavailable
-from appliance.storage.ports import Engine, Reader, StateChange, StateRow
+from appliance.model.letters import Letter
+from appliance.model.state import StateChange, StateRow
+from appliance.storage.ports import Engine, Reader
 
 __all__ = ["OWNER", "Log", "Store", "forget", "keep"]
 

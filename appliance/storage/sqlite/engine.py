@@ -11,8 +11,9 @@ import apsw
 
 from appliance.errors import ApplianceError, Broken, Duplicate, NotFound
 from appliance.model.event import Event, Imported, Namespace, Query, Unit
+from appliance.model.state import StateChange, check_version
 from appliance.storage.digest import MODULUS, sum_text
-from appliance.storage.ports import KEY_LIFETIME_US, Committed, Recovery, StateChange, TokenRow, check_version
+from appliance.storage.ports import KEY_LIFETIME_US, Committed, Recovery, TokenRow
 from appliance.storage.sqlite.batch import WIDTH, Batch
 from appliance.storage.sqlite.copying import copy
 from appliance.storage.sqlite.mark import Mark, MarkFile

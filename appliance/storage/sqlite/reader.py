@@ -11,7 +11,8 @@ from pathlib import Path
 import apsw
 
 from appliance.model.event import Event, Head, Namespace, Page, Query
-from appliance.storage.ports import NamespaceStats, StateRow, TokenRow
+from appliance.model.state import StateRow
+from appliance.storage.ports import NamespaceStats, TokenRow
 from appliance.storage.sqlite.sql import KEY_BITS, MASK, SQL, one
 from appliance.storage.sqlite.tail import Tail
 from appliance.storage.sqlite.trouble import explaining

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from appliance.errors import Conflict, NotFound
-from appliance.storage.ports import Engine, StateChange
+from appliance.model.state import StateChange
+from appliance.storage.ports import Engine
 from tests.rooms.storage.store import STRANGE_NAMES, Store
 
 

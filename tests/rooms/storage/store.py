@@ -8,7 +8,8 @@ from typing import Any
 
 from appliance.ids import uuid7
 from appliance.model.event import Draft, Event, Imported, Namespace, Page, Query, Unit
-from appliance.storage.ports import Engine, Reader, StateChange, TokenRow
+from appliance.model.state import StateChange
+from appliance.storage.ports import Engine, Reader, TokenRow
 
 __all__ = ["HOUR", "NOON", "STRANGE_NAMES", "Store", "fresh_ids", "imported", "token_row"]
 

@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from appliance.errors import ApplianceError, Conflict
 from appliance.model.event import Draft, Event, Group, Imported, Page, Query, Unit
+from appliance.model.state import StateChange
 from appliance.storage.memory import MemoryEngine
-from appliance.storage.ports import Engine, Reader, StateChange
+from appliance.storage.ports import Engine, Reader
 from appliance.storage.sqlite import SqliteEngine
 from tests.rooms.storage.store import NOON, fresh_ids, imported, token_row
 
