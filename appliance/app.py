@@ -30,6 +30,7 @@ from appliance.config.reload import Reloader, when_saved
 from appliance.config.schema import Settings
 from appliance.doors import Rooms, front
 from appliance.egress.clients.service import Manager
+from appliance.egress.dead_letters.service import DeadLetters
 from appliance.errors import ApplianceError, Broken, NotFound
 from appliance.ingress.door import Door
 from appliance.ingress.labels import labelled
@@ -186,7 +187,10 @@ class House:
             per_subject=settings.clients.per_subject,
         )
         self.door = Door(self.log, event_limit=settings.log.max_event)
-        self.webhooks = ground.webhooks(settings, place, self.log, self.catalog, world, self._tell, self._source)
+        self.shelf = DeadLetters(self.log)
+        self.webhooks = ground.webhooks(
+            settings, place, self.log, self.catalog, world, self.shelf, self._tell, self._source
+        )
         self.plugins = Host(
             discover(settings.plugins, paths=settings.plugins_path, source=loaded.plugin_source),
             emit=self._emit,
@@ -273,6 +277,7 @@ class House:
             catalog=self.catalog,
             backups=self.backups,
             webhooks=self.webhooks,
+            shelf=self.shelf,
             source=self._source,
             status=self.status,
             tls=self.tls,

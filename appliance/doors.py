@@ -25,10 +25,11 @@ from appliance.egress.broadcast.seats import Seats
 from appliance.egress.broadcast.service import Broadcast
 from appliance.egress.clients.routes import clients_routes
 from appliance.egress.clients.service import Manager
+from appliance.egress.dead_letters.routes import dead_letter_routes
+from appliance.egress.dead_letters.service import DeadLetters
 from appliance.egress.envelope import envelope
 from appliance.egress.sse.events import EventStream
 from appliance.egress.sse.subscribe import Subscribe
-from appliance.egress.webhooks.letters import DeadLetters
 from appliance.egress.webhooks.routes import webhook_routes
 from appliance.egress.webhooks.service import Webhooks
 from appliance.egress.webhooks.showing import Showing
@@ -75,6 +76,7 @@ class Rooms:
     catalog: Catalog
     backups: Backups
     webhooks: Webhooks
+    shelf: DeadLetters
     source: Callable[[int], str]  # of a namespace, for CloudEvents
     status: Status
     tls: Tls | None
@@ -229,9 +231,9 @@ class Doors:
             *webhook_routes(
                 rooms.webhooks,
                 Showing(rooms.webhooks.store, rooms.catalog, rooms.log.find, rooms.source),
-                DeadLetters(rooms.webhooks, rooms.log.find),
                 rooms.log,
             ),
+            *dead_letter_routes(rooms.shelf),
             *(rooms.tls.routes() if rooms.tls else ()),
         ]
 

@@ -20,6 +20,7 @@ from appliance.egress.webhooks.vault import Vault, load_key
 from appliance.log import Log
 from appliance.model.catalog import Catalog
 from appliance.model.event import Draft
+from appliance.model.letters import Shelf
 from appliance.storage.ports import Engine
 from appliance.storage.sqlite import SqliteEngine
 from appliance.supervise.activation import inherited
@@ -92,6 +93,7 @@ def webhooks(
     log: Log,
     catalog: Catalog,
     world: World,
+    shelf: Shelf,
     tell: Callable[[int, Draft], Awaitable[None]],
     source: Callable[[int], str],
 ) -> Webhooks:
@@ -106,6 +108,7 @@ def webhooks(
         Guard(chosen.allow),
         Vault(load_key(place.run, os.environ, secrets.token_bytes), secrets.token_bytes),
         Resolver(),
+        shelf,
         emit=tell,
         source=source,
         scrub=scrubbed,

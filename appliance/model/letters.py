@@ -7,13 +7,17 @@ from typing import Protocol
 
 import msgspec
 
-__all__ = ["Letter", "Retry", "Shelf"]
+from appliance.model.state import StateChange
+
+__all__ = ["SHELF", "Letter", "Retry", "Shelf", "shelved", "unshelved"]
+
+SHELF = "dead-letters"  # owner of their rows
 
 
 class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something given up."""
 
-    id: str
+    id: str  # UUIDv7: the order of ids is that of giving up
     kind: str  # "webhook", "job", "plugin"
     source: str  # which one: the endpoint's id, the job's type, "notes: ask_for_summary"
     event: str  # id of the event it was about; "": none
@@ -34,8 +38,25 @@ Retry = Callable[[int, Letter], Awaitable[bool]]  # (namespace, letter); False: 
 class Shelf(Protocol):
     """Takes what was given up."""
 
-    async def put(self, namespace: int, letter: Letter) -> None: ...
+    async def put(self, namespace: int, letter: Letter) -> None:
+        """Returns when it is on disk. Who writes anyway adds `shelved` to its own unit instead."""
+        ...
+
+    async def forget(self, namespace: int, kind: str, source: str) -> None:
+        """The source is gone, and its letters with it."""
+        ...
 
     def serve(self, kind: str, retry: Retry) -> None:
         """Who tries letters of this kind again."""
         ...
+
+
+def shelved(namespace: int, letter: Letter) -> StateChange:
+    """The change that puts a letter on the shelf."""
+    text = msgspec.json.encode(letter).decode()
+    return StateChange(namespace, SHELF, letter.id, text, index=(("kind", letter.kind), ("source", letter.source)))
+
+
+def unshelved(namespace: int, letter: Letter) -> StateChange:
+    """The change that takes it away."""
+    return StateChange(namespace, SHELF, letter.id, None)

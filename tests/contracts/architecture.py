@@ -48,6 +48,7 @@ DOING_BESIDES = {
     "appliance/egress/webhooks/entry.py": "holds the scope a courier runs in",
     "appliance/egress/webhooks/sender.py": "resolves, connects, and waits for the answer",
     "appliance/egress/webhooks/vault.py": "reads its key",
+    "appliance/resilience/turns.py": "carries a change out although its caller leaves",
     "appliance/model/ports.py": "the signature of a service names trio's task status",
     "appliance/bus/catchup.py": "waits for the log and the socket of one member",
     "appliance/log/writer.py": "the one writing thread",

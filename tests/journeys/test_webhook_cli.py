@@ -116,7 +116,10 @@ def test_the_shelf_of_the_dead(call: Callable[..., Said], receiver: Receiver):
 
     assert "DeadEvent" in call("dlq", "list").out
     assert call("dlq", "show", first[-8:], "--json").json["reason"] == "client"
+    assert call("dlq", "list", "--kind", "job").out == "nothing waits for a person\n"
     assert call("dlq", "drop", first[-8:]).code == 0
+    assert call("dlq", "retry", "--kind", "job", "--json").json == {"retried": 0, "left": 0}
+    assert call("dlq", "retry", "--kind", "job", "--all").code != 0
     assert call("dlq", "retry", "--all", "--json").json == {"retried": 2, "left": 0}
     assert call("dlq", "list").out == "nothing waits for a person\n"
     assert call("dlq", "drop").code != 0

@@ -32,15 +32,16 @@ from appliance.egress.webhooks.wanted import Wanted
 from appliance.errors import Unavailable
 from appliance.model.catalog import Catalog
 from appliance.model.event import Event, Query
-from appliance.model.letters import Letter
+from appliance.model.letters import Letter, shelved
 from appliance.model.state import StateChange
 from appliance.resilience.breaker import Breaker, State
 from appliance.world import World
 
-__all__ = ["Courier", "EventLog", "Office", "attempt"]
+__all__ = ["KIND", "Courier", "EventLog", "Office", "attempt"]
 
 log = structlog.get_logger("webhooks")
 
+KIND = "webhook"  # of dead letters
 KEPT = 1000  # finished deliveries of an endpoint that can be looked at
 PAGE = 100  # events read at once
 FAILURES = 10  # in a row; more trouble than that is a person's
@@ -333,7 +334,7 @@ class Courier:
         self._finished.append(replace(delivery, answer=""))
         changes = [keep(space, delivery), keep(space, self.cursor, id=self.endpoint.id)]
         if not done:
-            changes.append(keep(space, self._letter(delivery)))
+            changes.append(shelved(space, self._letter(delivery)))
         while len(self._finished) > KEPT:
             changes.append(forget(space, self._finished.popleft()))
         await self._save(changes)
@@ -356,7 +357,7 @@ class Courier:
     def _letter(self, delivery: Delivery) -> Letter:
         return Letter(
             self._office.world.new_id(),
-            "webhook",
+            KIND,
             self.endpoint.id,
             delivery.event,
             delivery.type,

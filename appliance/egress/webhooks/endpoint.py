@@ -1,4 +1,4 @@
-"""What is kept of webhooks: endpoints, how far each has come, deliveries, and the shelf of the dead. Pure.
+"""What is kept of webhooks: endpoints, how far each has come, and deliveries. Pure.
 
 Times are microseconds since 1970. An endpoint's URL and secrets are kept sealed (see `vault`): both may open doors
 elsewhere.
@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import msgspec
 
 from appliance.clock import stamp
-from appliance.model.letters import Letter
 
 __all__ = [
     "FORMATS",
@@ -26,7 +25,6 @@ __all__ = [
     "delivery_row",
     "endpoint_row",
     "good_secrets",
-    "letter_row",
     "shown_url",
 ]
 
@@ -162,23 +160,6 @@ def delivery_row(delivery: Delivery, payload: object = None) -> dict[str, object
         "duration_ms": delivery.ms,
         "delivered_at": _time(delivery.at or None),
         "next_attempt_at": _time(delivery.due),
-    }
-
-
-def letter_row(letter: Letter) -> dict[str, object]:
-    """Something on the shelf as clients see it."""
-    return {
-        "id": letter.id,
-        "kind": letter.kind,
-        "source": letter.source,
-        "event_id": letter.event,
-        "event_type": letter.type,
-        "seq": letter.position,
-        "reason": letter.reason,
-        "attempts": letter.attempts,
-        "status_code": letter.status,
-        "delivery_id": letter.delivery,
-        "failed_at": stamp(letter.at),
     }
 
 

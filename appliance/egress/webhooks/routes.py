@@ -1,29 +1,26 @@
-"""Webhooks and the shelf of the dead over HTTP. All of it needs an admin's token."""
+"""Webhooks over HTTP. All of it needs an admin's token."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
+from appliance.auth.bodies import SECRET, decoded
 from appliance.auth.rights import memories_for
-from appliance.egress.webhooks.endpoint import Endpoint, delivery_row, letter_row
+from appliance.egress.webhooks.endpoint import Endpoint, delivery_row
 from appliance.egress.webhooks.entry import no_such_webhook
-from appliance.egress.webhooks.letters import DeadLetters
 from appliance.egress.webhooks.service import Webhooks
 from appliance.egress.webhooks.showing import Showing
-from appliance.egress.webhooks.wishes import Again, Change, Letters, New, Rotation, decoded
-from appliance.errors import Conflict, Forbidden, NotFound, Rejected, Unauthenticated
+from appliance.egress.webhooks.wishes import Again, Change, New, Rotation
+from appliance.errors import Conflict, NotFound, Rejected, Unauthenticated
 from appliance.model.event import Event, Query
 from appliance.model.http import Handler, Request, Response, Route, json_response
-from appliance.model.letters import Letter
 from appliance.model.principal import ADMIN, Principal
 
 __all__ = ["webhook_routes"]
 
 PATH = "/api/v1/webhooks"
-SHELF = "/api/v1/dead-letters"
 MOST_LISTED = 1000
 MOST_AGAIN = 1000  # events of a range; for more, go back with `since` alone
-SECRET = (("cache-control", "no-store"),)
 LIKE = '{"url": "https://example.org/hook", "events": ["NoteUpdated"]}'
 
 
@@ -33,14 +30,13 @@ class _Log(Protocol):
     async def find(self, namespace: int, id: str) -> Event | None: ...
 
 
-def webhook_routes(webhooks: Webhooks, showing: Showing, letters: DeadLetters, log: _Log) -> tuple[Route, ...]:
+def webhook_routes(webhooks: Webhooks, showing: Showing, log: _Log) -> tuple[Route, ...]:
     """The table."""
-    desk, shelf = _Desk(webhooks, showing, log), _Shelf(letters)
+    desk = _Desk(webhooks, showing, log)
     one = PATH + "/{webhook_id}"
 
     def row(method: str, path: str, handler: Handler, summary: str, request: type | None = None) -> Route:
-        tag = "webhooks" if path.startswith(PATH) else "dead letters"
-        return Route(method, path, handler, summary, scope=ADMIN, request=request, tags=(tag,))
+        return Route(method, path, handler, summary, scope=ADMIN, request=request, tags=("webhooks",))
 
     return (
         row("POST", PATH, desk.create, "Tell a URL of events", New),
@@ -55,11 +51,6 @@ def webhook_routes(webhooks: Webhooks, showing: Showing, letters: DeadLetters, l
         row("GET", one + "/deliveries", desk.deliveries, "What was sent, newest first"),
         row("GET", one + "/deliveries/{delivery_id}", desk.delivery, "One delivery with its request and answer"),
         row("POST", one + "/redeliver", desk.redeliver, "Send a delivery, an event or a range again", Again),
-        row("GET", SHELF, shelf.listed, "What failed for good, oldest first"),
-        row("GET", SHELF + "/{letter_id}", shelf.show, "One dead letter"),
-        row("DELETE", SHELF + "/{letter_id}", shelf.drop_one, "Drop a dead letter"),
-        row("POST", SHELF + "/retry", shelf.retry, "Send dead letters again", Letters),
-        row("POST", SHELF + "/drop", shelf.drop, "Drop dead letters", Letters),
     )
 
 
@@ -87,7 +78,7 @@ class _Desk:
         return json_response(self._webhooks.row(endpoint.namespace, endpoint.id))
 
     async def change(self, request: Request) -> Response:
-        return await self._changed(request, decoded(request.body, Change, like='{"is_active": false}'))
+        return await self._changed(request, decoded(request.body or b"{}", Change, like='{"is_active": false}'))
 
     async def pause(self, request: Request) -> Response:
         return await self._changed(request, Change(is_active=False))
@@ -108,7 +99,7 @@ class _Desk:
 
     async def rotate(self, request: Request) -> Response:
         endpoint = self._mine(request)
-        wish = decoded(request.body, Rotation, like='{"overlap_s": 86400}')
+        wish = decoded(request.body or b"{}", Rotation, like='{"overlap_s": 86400}')
         secret = await self._webhooks.rotate(endpoint.namespace, endpoint.id, wish)
         return json_response({"id": endpoint.id, "secret": secret, "overlap_s": wish.overlap_s}, headers=SECRET)
 
@@ -120,7 +111,7 @@ class _Desk:
 
     async def redeliver(self, request: Request) -> Response:
         endpoint = self._mine(request)
-        wish = decoded(request.body, Again, like='{"delivery": "ID"} or {"since": 120}')
+        wish = decoded(request.body or b"{}", Again, like='{"delivery": "ID"} or {"since": 120}')
         if wish.since is not None and wish.through is None:
             await self._webhooks.rewind(endpoint.namespace, endpoint.id, wish.since)
             return json_response({"since": wish.since}, 202)
@@ -172,41 +163,6 @@ class _Desk:
         return json_response(self._webhooks.row(endpoint.namespace, endpoint.id))
 
 
-class _Shelf:
-    """The handlers of dead letters."""
-
-    def __init__(self, letters: DeadLetters) -> None:
-        self._letters = letters
-
-    async def listed(self, request: Request) -> Response:
-        found = await self._letters.all(_unbound(request))
-        return json_response(
-            {"dead_letters": [letter_row(one) for one in found[: _limit(request)]], "total": len(found)}
-        )
-
-    async def show(self, request: Request) -> Response:
-        return json_response(letter_row(await self._letters.one(*_named(request))))
-
-    async def drop_one(self, request: Request) -> Response:
-        space, id = _named(request)
-        await self._letters.drop(space, [await self._letters.one(space, id)])
-        return Response(204)
-
-    async def retry(self, request: Request) -> Response:
-        space, chosen = await self._chosen(request)
-        done = await self._letters.retry(space, chosen)
-        return json_response({"retried": done, "left": len(chosen) - done}, 202)
-
-    async def drop(self, request: Request) -> Response:
-        space, chosen = await self._chosen(request)
-        await self._letters.drop(space, chosen)
-        return json_response({"dropped": len(chosen)})
-
-    async def _chosen(self, request: Request) -> tuple[int, list[Letter]]:
-        space, wish = _unbound(request), decoded(request.body, Letters, like='{"ids": ["ID"]}')
-        return space, await self._letters.chosen(space, wish)
-
-
 def _caller(request: Request) -> Principal:
     if request.principal is None:
         raise Unauthenticated("this needs a token")
@@ -216,18 +172,6 @@ def _caller(request: Request) -> Principal:
 def _visible(caller: Principal, endpoint: Endpoint) -> bool:
     """Who is bound to memories has nothing to do with an endpoint that is shown more than them."""
     return not caller.memories or (endpoint.memories is not None and caller.memories.issuperset(endpoint.memories))
-
-
-def _unbound(request: Request) -> int:
-    """The caller's namespace. Raises Forbidden: the shelf holds events of all memories."""
-    caller = _caller(request)
-    if caller.memories:
-        raise Forbidden("this token is bound to memories, the shelf is not", hint="use a token without --memory")
-    return caller.namespace.key
-
-
-def _named(request: Request) -> tuple[int, str]:
-    return _unbound(request), request.params["letter_id"]
 
 
 def _limit(request: Request) -> int:

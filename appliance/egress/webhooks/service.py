@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from appliance.egress.webhooks import occasions
 from appliance.egress.webhooks.addresses import Guard
-from appliance.egress.webhooks.courier import Courier, EventLog, Office
+from appliance.egress.webhooks.courier import KIND, Courier, EventLog, Office
 from appliance.egress.webhooks.endpoint import Cursor, Delivery, Endpoint, Place, Secret, shown_url
 from appliance.egress.webhooks.entry import Entry, no_such_webhook
 from appliance.egress.webhooks.places import Places
@@ -22,9 +22,11 @@ from appliance.egress.webhooks.trial import trial
 from appliance.egress.webhooks.vault import Sealed, Vault
 from appliance.egress.webhooks.wanted import Wanted
 from appliance.egress.webhooks.wishes import Change, New, Rotation, wanted_types
-from appliance.errors import ApplianceError, Conflict, NotFound, Unavailable
+from appliance.errors import ApplianceError, Conflict, NotFound
 from appliance.model.catalog import Catalog
 from appliance.model.event import Draft, Event
+from appliance.model.letters import Letter, Shelf
+from appliance.resilience.turns import Turns
 from appliance.world import World
 
 __all__ = ["Webhooks"]
@@ -58,6 +60,7 @@ class Webhooks:
         guard: Guard,
         vault: Vault,
         resolve: Resolve,
+        shelf: Shelf,
         *,
         emit: Callable[[int, Draft], Awaitable[None]],
         source: Callable[[int], str],
@@ -72,6 +75,8 @@ class Webhooks:
         self._guard = guard
         self._places = Places(guard, vault, world.secret)
         self._resolve = resolve
+        self._shelf = shelf
+        shelf.serve(KIND, self._retry)
         self._emit = emit
         self._timeout = timeout
         self._concurrency = concurrency
@@ -81,7 +86,7 @@ class Webhooks:
         )
         self._entries: dict[str, Entry] = {}
         self._nursery: trio.Nursery | None = None
-        self._turn = trio.Lock()
+        self._turns = Turns(limit=CARRY)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         try:
@@ -89,12 +94,14 @@ class Webhooks:
                 await nursery.start(self.store.run)
                 self._entries = {one.id: Entry(one, cursor) for one, cursor in await self.store.endpoints()}
                 self._nursery = nursery
+                self._turns.begin(nursery)
                 for entry in self._entries.values():
                     self._begin(entry)
                 task_status.started()
                 await trio.sleep_forever()
         finally:
             self._nursery = None
+            self._turns.end()
 
     async def drain(self) -> None:
         """Begin no more attempts; those on their way have until the grace is over."""
@@ -190,7 +197,7 @@ class Webhooks:
             self._entries[id] = entry
             self._begin(entry)
 
-        await self._carried(carry)
+        await self._turns.take(carry)
         return id, secret
 
     async def change(self, namespace: int, id: str, wish: Change) -> None:
@@ -208,7 +215,7 @@ class Webhooks:
             new["sealed"] = self._places.replaced(entry.endpoint, given)
         if "url" in given:
             new |= {"shown": shown_url(given["url"]), "kind": kind}
-        await self._carried(lambda: self._restarted(entry, new, forgive=bool(given.get("is_active"))))
+        await self._turns.take(lambda: self._restarted(entry, new, forgive=bool(given.get("is_active"))))
 
     async def rotate(self, namespace: int, id: str, wish: Rotation) -> str:
         """A new secret, returned this once; those before stay good for the overlap.
@@ -218,7 +225,7 @@ class Webhooks:
         """
         entry = self._entry(namespace, id)
         sealed, secret = self._places.rotated(entry.endpoint, wish, self._world.wall_us())
-        await self._carried(lambda: self._restarted(entry, {"sealed": sealed}))
+        await self._turns.take(lambda: self._restarted(entry, {"sealed": sealed}))
         return secret
 
     async def delete(self, namespace: int, id: str) -> None:
@@ -227,10 +234,11 @@ class Webhooks:
 
         async def carry() -> None:
             await self._end(entry)
+            await self._shelf.forget(namespace, KIND, id)
             await self.store.delete(entry.endpoint)
             self._entries.pop(id, None)
 
-        await self._carried(carry)
+        await self._turns.take(carry)
 
     async def rewind(self, namespace: int, id: str, since: int) -> None:
         """Go through everything again from a position on. Raises NotFound."""
@@ -243,7 +251,7 @@ class Webhooks:
             await self.store.save([keep(namespace, entry.cursor, id=id)])
             self._begin(entry)
 
-        await self._carried(carry)
+        await self._turns.take(carry)
 
     async def again(self, namespace: int, id: str, events: Sequence[Event]) -> list[Delivery]:
         """Bring these events once more, beside everything else. Raises NotFound."""
@@ -268,7 +276,7 @@ class Webhooks:
                 for delivery in deliveries:
                     entry.courier.add(delivery)
 
-        await self._carried(carry)
+        await self._turns.take(carry)
         return deliveries
 
     async def test(self, namespace: int, id: str) -> Delivery:
@@ -342,29 +350,12 @@ class Webhooks:
         entry.endpoint = endpoint
         self._begin(entry)
 
-    async def _carried(self, change: Callable[[], Awaitable[None]]) -> None:
-        """Make a change to its end, one after the other, even if the caller leaves."""
-        if self._nursery is None:
-            raise Unavailable("webhooks are not ready", hint="try again in a few seconds")
-        trouble: list[ApplianceError] = []
-        over = trio.Event()
-
-        async def carry() -> None:
-            try:
-                async with self._turn:
-                    with trio.fail_after(CARRY):
-                        await change()
-            except ApplianceError as error:
-                trouble.append(error)
-            except trio.TooSlowError:
-                trouble.append(Unavailable("the change took too long", hint="try again"))
-            finally:
-                over.set()
-
-        self._nursery.start_soon(carry)
-        await over.wait()
-        if trouble:
-            raise trouble[0]
+    async def _retry(self, namespace: int, letter: Letter) -> bool:
+        event = await self._log.find(namespace, letter.event)
+        if event is None or letter.source not in self._entries:
+            return False
+        await self.again(namespace, letter.source, [event])
+        return True
 
     async def _failed(self, endpoint: Endpoint, delivery: Delivery) -> None:
         await self._tell(endpoint, occasions.failed(delivery))
@@ -385,7 +376,7 @@ class Webhooks:
 
     async def _quietly(self, change: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._carried(change)
+            await self._turns.take(change)
         except ApplianceError as error:  # the next failure asks for it again
             log.warning("webhook not disabled", error=error.message)
 

@@ -1,9 +1,8 @@
-"""Endpoints, cursors, deliveries and the shelf of the dead on disk: rows of state beside the log.
+"""Endpoints, cursors and deliveries on disk: rows of state beside the log.
 
     endpoint/ID            an endpoint, its URL and secrets sealed
     cursor/ID              how far it has come
     delivery/ID/NUMBER     newest first: numbers are written as what is left to the highest
-    letter/ID              what waits for a person
 
 Many couriers record at once, and each change is synced: what comes while a write is under way goes with the next.
 """
@@ -18,7 +17,6 @@ import trio
 
 from appliance.egress.webhooks.endpoint import Cursor, Delivery, Endpoint
 from appliance.errors import ApplianceError, Unavailable
-from appliance.model.letters import Letter
 from appliance.model.state import StateChange, StateRow
 from appliance.storage.ports import Engine, Reader
 
@@ -30,7 +28,7 @@ OWNER = "webhooks"
 HIGHEST = 10**17 - 1  # of a delivery's number
 PAGE = 500  # rows read at once
 
-Kept = Endpoint | Cursor | Delivery | Letter
+Kept = Endpoint | Cursor | Delivery
 
 
 class Log(Protocol):
@@ -63,8 +61,6 @@ def _key(value: Kept, id: str) -> str:
             return f"cursor/{id}"
         case Delivery():
             return f"delivery/{value.webhook}/{HIGHEST - value.number:017d}"
-        case Letter():
-            return f"letter/{value.id}"
 
 
 class Store:
@@ -132,24 +128,11 @@ class Store:
 
         return await self._log.reading(read)
 
-    async def letters(self, namespace: int) -> list[Letter]:
-        """Oldest first."""
-
-        def read(reader: Reader) -> list[Letter]:
-            return [msgspec.json.decode(row.value, type=Letter) for row in _rows(reader, namespace, "letter/")]
-
-        return await self._log.reading(read)
-
     async def delete(self, endpoint: Endpoint) -> None:
-        """Everything of it, its letters too."""
+        """It, its cursor and its deliveries."""
 
         def read(reader: Reader) -> list[StateRow]:
-            letters = [
-                row
-                for row in _rows(reader, endpoint.namespace, "letter/")
-                if msgspec.json.decode(row.value, type=Letter).source == endpoint.id
-            ]
-            return [*_rows(reader, endpoint.namespace, f"delivery/{endpoint.id}/"), *letters]
+            return list(_rows(reader, endpoint.namespace, f"delivery/{endpoint.id}/"))
 
         rows = await self._log.reading(read)
         changes = [StateChange(row.namespace, OWNER, row.key, None) for row in rows]

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from appliance.egress.filters import BadFilter, type_names
 from appliance.egress.webhooks.endpoint import Format
-from appliance.errors import Rejected
 from appliance.model.catalog import Catalog
 
-__all__ = ["Again", "Change", "Letters", "New", "Rotation", "decoded", "wanted_types"]
-
-T = TypeVar("T")
+__all__ = ["Again", "Change", "New", "Rotation", "wanted_types"]
 
 Retries = Annotated[int, Meta(ge=0, le=100)]
 Concurrency = Annotated[int, Meta(ge=1, le=16)]
@@ -72,22 +69,6 @@ class Again(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     event: str | None = None
     since: Position | None = None
     through: Position | None = None
-
-
-class Letters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `POST /api/v1/dead-letters/retry` and `…/drop` take: some of them, or all of one source, or all."""
-
-    ids: Annotated[tuple[str, ...], Meta(max_length=1000)] = ()
-    source: str | None = None
-    all: bool = False
-
-
-def decoded(body: bytes, type: type[T], *, like: str) -> T:
-    """Raises Rejected: it is none; `like` is one that would do."""
-    try:
-        return msgspec.json.decode(body or b"{}", type=type)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Rejected(str(error), hint=f"a body is like {like}") from error
 
 
 def wanted_types(catalog: Catalog, names: tuple[str, ...]) -> tuple[str, ...]:

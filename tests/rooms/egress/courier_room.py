@@ -20,6 +20,7 @@ from appliance.egress.webhooks.verdicts import SCHEDULE, Outcome, Verdict, of_st
 from appliance.egress.webhooks.wanted import Wanted
 from appliance.model.catalog import Catalog
 from appliance.model.event import Draft, Event, Query, Unit
+from appliance.model.letters import SHELF
 from appliance.storage.memory import MemoryEngine
 from appliance.storage.ports import Engine, Reader, TokenRow
 from appliance.world import RealWorld
@@ -157,6 +158,9 @@ class Room:
 
     def rows(self, kind: str) -> list[dict[str, Any]]:
         return [json.loads(row.value) for row in self.engine.states(1, "webhooks", prefix=f"{kind}/", limit=100_000)]
+
+    def letters(self) -> list[dict[str, Any]]:
+        return [json.loads(row.value) for row in self.engine.states(1, SHELF, limit=100_000)]
 
     async def _failed(self, endpoint: Endpoint, delivery: Delivery) -> None:
         await trio.lowlevel.checkpoint()

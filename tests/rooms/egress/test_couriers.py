@@ -31,7 +31,7 @@ async def test_waits_grow_and_after_four_retries_it_is_failed_for_good(autojump_
         assert len({sent.id for sent in receiver.sent}) == 1
         assert [sent.fresh for sent in receiver.sent] == [False, True, True, True, True]
         assert [row["state"] for row in room.rows("delivery")] == ["failed"]
-        assert [(row["reason"], row["attempts"]) for row in room.rows("letter")] == [("connection", 5)]
+        assert [(row["reason"], row["attempts"]) for row in room.letters()] == [("connection", 5)]
         assert len(room.failed) == 1
 
 
@@ -70,7 +70,7 @@ async def test_a_receiver_that_is_down_for_a_day_gets_all_events_afterwards(auto
             await trio.sleep(10)
             assert trio.current_time() < DAY + 3600
 
-        letters = room.rows("letter")
+        letters = room.letters()
         lost = set(range(EVENTS)) - {sent.note for sent in receiver.took}
         assert len(receiver.took) == len({sent.note for sent in receiver.took})
         assert {letter["position"] - 1 for letter in letters} == lost
@@ -140,7 +140,7 @@ async def test_in_order_per_stream_although_one_has_to_be_tried_again(autojump_c
         order = defaultdict(list)
         for sent in receiver.took:
             order[sent.note % 5].append(sent.note)
-        assert sum(map(len, order.values())) + len(room.rows("letter")) == 200
+        assert sum(map(len, order.values())) + len(room.letters()) == 200
         assert all(notes == sorted(notes) for notes in order.values())
 
 
@@ -243,7 +243,7 @@ async def test_what_retention_has_removed_is_said_to_be_so(autojump_clock):
         room.write(1, first=1)
         await trio.sleep(30)
 
-        assert [row["reason"] for row in room.rows("letter")] == ["expired"]
+        assert [row["reason"] for row in room.letters()] == ["expired"]
 
 
 async def test_a_namespace_that_was_emptied_begins_again(autojump_clock):
