@@ -11,12 +11,13 @@ from typing import Protocol
 
 import msgspec
 
-from appliance.errors import Rejected, TooLarge
+from appliance.errors import Forbidden, Rejected, TooLarge
 from appliance.ids import canonical_uuid
 from appliance.ingress.jsontext import holds_nul
 from appliance.model.event import Draft, Event, Imported, Unit
 from appliance.model.ports import Append, Pending
 from appliance.model.principal import DELETE, WRITE, Principal
+from appliance.model.state import StateChange, StateCheck
 
 __all__ = ["EVENT_LIMIT", "LONGEST_KEY", "LONGEST_NAME", "Door"]
 
@@ -43,24 +44,36 @@ class Door:
         self.event_limit = event_limit
 
     def write(
-        self, who: Principal, drafts: Sequence[Draft], *, key: str = "", fingerprint: bytes = b""
+        self,
+        who: Principal,
+        drafts: Sequence[Draft],
+        *,
+        key: str = "",
+        fingerprint: bytes = b"",
+        changes: Sequence[StateChange] = (),
+        checks: Sequence[StateCheck] = (),
     ) -> Pending[Sequence[Event]]:
-        """Begin to write `drafts` together or not at all; await the result for their events.
+        """Begin to write `drafts` and `changes` together or not at all; await the result for the events.
 
         Args:
             drafts: `data` and `metadata` are compact JSON objects; all else is checked here.
             key: the same key with the same `fingerprint` gets the first events again.
+            changes: values are JSON; of the namespace of `who`.
+            checks: what must still be as it was read.
 
         Raises:
-            Forbidden: no scope `write`.
+            Forbidden: no scope `write`, or a change or check is of another namespace.
             Rejected: a name, id or key cannot be, or there is a NUL in a text.
-            TooLarge: an event is.
+            TooLarge: an event or a value is.
         """
         who.require(WRITE)
         if key and not _KEY.fullmatch(key):
             raise Rejected(f"an idempotency key has 1 to {LONGEST_KEY} printable characters")
         checked = tuple([self.checked(draft) for draft in drafts])
-        return self._log.submit(Unit(who.namespace.key, checked, key, fingerprint))
+        if not changes and not checks:
+            return self._log.submit(Unit(who.namespace.key, checked, key, fingerprint))
+        self._check_state(who, changes, checks)
+        return self._log.submit(Unit(who.namespace.key, checked, key, fingerprint, tuple(changes), tuple(checks)))
 
     async def import_batch(self, who: Principal, records: Sequence[Imported], *, replacing: bool = False) -> None:
         """Write records that keep their positions, as one transaction.
@@ -105,6 +118,27 @@ class Door:
         self._check_content(draft.data, draft.metadata)
         return msgspec.structs.replace(draft, id=_canonical(draft.id)) if draft.id else draft
 
+    def _check_state(self, who: Principal, changes: Sequence[StateChange], checks: Sequence[StateCheck]) -> None:
+        places = [(change.namespace, change.owner, change.key) for change in changes]
+        places += [(check.namespace, check.owner, check.key) for check in checks]
+        for namespace, owner, place in places:
+            if namespace != who.namespace.key:
+                raise Forbidden("state of another namespace cannot be changed from here", owner=owner)
+            _check_text("owner", owner)
+            _check_text("key", place)
+        for change in changes:
+            for name, value in change.index:
+                _check_text("name of an index", name)
+                _check_text("value of an index", value, least=0)
+            if change.value is not None and not _storable(change.value):
+                raise Rejected("a value has half a character: it is no UTF-8")
+            if change.size > self.event_limit:
+                raise TooLarge(
+                    f"a value holds {self.event_limit} characters, this one has {change.size}",
+                    limit=self.event_limit,
+                    size=change.size,
+                )
+
     def _check_content(self, data: str, metadata: str | None) -> None:
         if holds_nul(data) or (metadata is not None and holds_nul(metadata)):
             raise Rejected(r"an event holds no \u0000", hint="PostgreSQL could not store it")
@@ -122,6 +156,24 @@ def _check_name(what: str, name: str) -> None:
         raise Rejected(f"a {what} name has 1 to {LONGEST_NAME} characters, this one has {len(name)}")
     if _CONTROL.search(name):
         raise Rejected(f"a {what} name holds no control characters")
+
+
+def _check_text(what: str, text: str, *, least: int = 1) -> None:
+    """Any text that every engine can store, and find again."""
+    if not least <= len(text) <= LONGEST_NAME:
+        raise Rejected(f"a {what} has {least} to {LONGEST_NAME} characters, this one has {len(text)}")
+    if "\0" in text or not _storable(text):
+        raise Rejected(f"a {what} holds no NUL and no half of a character")
+
+
+def _storable(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _canonical(id: str) -> str:

@@ -108,7 +108,7 @@ class Log:
     def submit(self, unit: Unit) -> Ticket[tuple[Event, ...]]:
         """Queue for the next commit; await the ticket for the events.
 
-        Awaiting raises VersionConflict, Duplicate, KeyReused, NotFound, LimitReached or Unavailable. Whoever
+        Awaiting raises Conflict (VersionConflict, Duplicate, KeyReused), NotFound, LimitReached or Unavailable. Whoever
         stops waiting does not stop the append.
         """
         return self._writer.submit(unit)

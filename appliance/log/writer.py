@@ -23,7 +23,7 @@ from appliance.world import World
 
 __all__ = ["Writer", "Written"]
 
-BATCH_EVENTS = 1024  # most events of one transaction, unless one unit alone has more
+BATCH_ROWS = 1024  # most events and changes of one transaction, unless one unit alone has more
 BATCH_CHARACTERS = 16 * 1024 * 1024
 QUEUE_UNITS = 20_000  # waiting; the next one is refused
 QUEUE_CHARACTERS = 256 * 1024 * 1024
@@ -36,7 +36,7 @@ Work = Callable[[Engine], Any]
 class _Job:
     """Something for the writer: a unit for the common batch, a commit of its own, or other work between commits."""
 
-    __slots__ = ("events", "size", "step", "ticket", "unit", "work")
+    __slots__ = ("rows", "size", "step", "ticket", "unit", "work")
 
     def __init__(
         self, ticket: Ticket[Any], *, unit: Unit | None = None, step: Step | None = None, work: Work | None = None
@@ -45,11 +45,14 @@ class _Job:
         self.unit = unit
         self.step = step
         self.work = work
-        self.events = 0 if unit is None else len(unit.drafts)
+        self.rows = 0 if unit is None else len(unit.drafts)
         self.size = 0
         if unit is not None:
             for draft in unit.drafts:
                 self.size += len(draft.data) if draft.metadata is None else len(draft.data) + len(draft.metadata)
+            if unit.changes:
+                self.rows += len(unit.changes)
+                self.size += sum([change.size for change in unit.changes])
 
 
 _Done = tuple[list[_Job], Committed]
@@ -135,14 +138,14 @@ class Writer:
     def _take(self) -> list[_Job]:
         """The next batch: units until it is full or something else is in turn."""
         jobs: list[_Job] = []
-        events = size = 0
+        rows = size = 0
         while self._queue:
             job = self._queue[0]
             alone = job.unit is None
-            if jobs and (alone or events + job.events > BATCH_EVENTS or size + job.size > BATCH_CHARACTERS):
+            if jobs and (alone or rows + job.rows > BATCH_ROWS or size + job.size > BATCH_CHARACTERS):
                 break
             jobs.append(self._queue.popleft())
-            events, size = events + job.events, size + job.size
+            rows, size = rows + job.rows, size + job.size
             if alone:
                 break
         return jobs
@@ -184,8 +187,9 @@ class Writer:
 
     def _report(self, done: list[_Done]) -> None:
         for jobs, committed in done:
-            if committed.fresh:
+            if committed.mark is not None or committed.fresh:
                 self.written.commits += 1
+            if committed.fresh:
                 self.written.events += len(committed.fresh)
                 self._publish(committed.fresh)
             for job, result in zip(jobs, committed.outcomes, strict=True):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from appliance.model.names import member_of
+from appliance.model.state import StateChange, StateCheck
 
 __all__ = ["Draft", "Event", "Group", "Head", "Imported", "Namespace", "Page", "Query", "Unit"]
 
@@ -58,16 +59,18 @@ class Imported(msgspec.Struct, frozen=True, gc=False):
 
 
 class Unit(msgspec.Struct, frozen=True, gc=False):
-    """Drafts that are written together or not at all.
+    """Drafts and changes of small values that are written together or not at all. It may have either without the other.
 
-    `key` makes it idempotent: the same key with the same `fingerprint` gets the first receipt again,
-    with another fingerprint it is refused.
+    `key` makes it idempotent: the same key with the same `fingerprint` gets the first receipt again and
+    changes nothing, with another fingerprint it is refused. `checks` are of the values as they are before `changes`.
     """
 
     namespace: int
     drafts: tuple[Draft, ...]
     key: str = ""
     fingerprint: bytes = b""
+    changes: tuple[StateChange, ...] = ()  # in order: each sees those before it
+    checks: tuple[StateCheck, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class Append(Protocol):
     def submit(self, unit: Unit) -> Pending[Sequence[Event]]:
         """Queue `unit` for the next commit. The result comes when it is on disk, and published.
 
-        Awaiting raises VersionConflict, Duplicate, KeyReused, Rejected or Unavailable.
+        Awaiting raises Conflict (VersionConflict, Duplicate, KeyReused), Rejected or Unavailable.
         """
         ...
 

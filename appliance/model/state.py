@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from appliance.errors import Conflict
 
-__all__ = ["StateChange", "StateCheck", "StateRow", "check_version"]
+__all__ = ["Index", "StateChange", "StateCheck", "StateRow", "check_version"]
 
 Index = tuple[tuple[str, str], ...]
 
@@ -19,7 +19,7 @@ class StateRow:
     owner: str
     key: str
     value: str  # JSON
-    version: int  # higher with each change, also when the key was away in between
+    version: int  # higher with each change that anybody could see, also when the key was away in between
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,12 @@ class StateChange:
     value: str | None  # JSON; None: forget it
     expected: int | None = None  # the version it must have now; 0: it must not be there; None: whatever is there
     index: Index = ()  # (name, value) pairs it can be found and counted by; they replace those it had
+
+    @property
+    def size(self) -> int:
+        """Characters of it that are written."""
+        pairs = sum([len(name) + len(value) + len(self.key) for name, value in self.index])
+        return len(self.key) + len(self.value or "") + pairs
 
 
 @dataclass(frozen=True, slots=True)

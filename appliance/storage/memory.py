@@ -21,7 +21,8 @@ from appliance.clock import stamp
 from appliance.errors import ApplianceError, Duplicate, KeyReused, NotFound, Rejected, VersionConflict
 from appliance.model.event import Draft, Event, Head, Imported, Namespace, Page, Query, Unit
 from appliance.model.names import category_of, correlation_of
-from appliance.model.state import StateChange, StateRow, check_version
+from appliance.model.state import Index, StateChange, StateRow
+from appliance.storage.memory_state import Values
 from appliance.storage.ports import KEY_LIFETIME_US, Committed, NamespaceStats, Reader, Recovery, TokenRow
 
 __all__ = ["MemoryEngine"]
@@ -99,8 +100,7 @@ class MemoryEngine:
         self._lock = threading.RLock()
         self._spaces: dict[int, _Space] = {}
         self._tokens: dict[str, TokenRow] = {}
-        self._states: dict[tuple[int, str, str], StateRow] = {}
-        self._state_version = 0
+        self._values = Values()
         self._keys_used = 0
         self.recovery = Recovery(events=0, verified=0)
 
@@ -110,9 +110,10 @@ class MemoryEngine:
     def commit(self, units: Sequence[Unit], *, now_us: int, new_ids: Iterator[str]) -> Committed:
         outcomes: list[tuple[Event, ...] | ApplianceError] = []
         fresh: list[Event] = []
+        version = self._values.version + 1
         for unit in units:
             try:
-                events, known = self._write(unit, now_us, new_ids)
+                events, known = self._write(unit, version, now_us, new_ids)
             except ApplianceError as refused:
                 outcomes.append(refused)
                 continue
@@ -120,7 +121,7 @@ class MemoryEngine:
             fresh += () if known else events
         return Committed(tuple(outcomes), tuple(fresh))
 
-    def _write(self, unit: Unit, now_us: int, new_ids: Iterator[str]) -> tuple[tuple[Event, ...], bool]:
+    def _write(self, unit: Unit, version: int, now_us: int, new_ids: Iterator[str]) -> tuple[tuple[Event, ...], bool]:
         """The unit's events, and whether they were there already."""
         space = self._space(unit.namespace)
         receipt = space.receipts.get(unit.key) if unit.key else None
@@ -130,7 +131,11 @@ class MemoryEngine:
             if any(event.id not in space.ids for event in receipt.events):
                 raise Duplicate("retention has removed what this idempotency key wrote", key=unit.key)
             return receipt.events, True
+        changed = self._values.decided(unit, version, self._space)
         _check(space, unit.drafts)
+        if changed:
+            self._values.take(changed)
+            self._values.version = version
         events = tuple(space.append(draft, draft.id or next(new_ids), now_us) for draft in unit.drafts)
         if unit.key:
             space.receipts[unit.key] = _Receipt(unit.fingerprint, events, now_us + KEY_LIFETIME_US)
@@ -174,7 +179,7 @@ class MemoryEngine:
         events = self.clear_namespace(key)
         del self._spaces[key]
         self._tokens = {id: row for id, row in self._tokens.items() if row.namespace != key}
-        self._states = {place: row for place, row in self._states.items() if row.namespace != key}
+        self._values.forget_namespace(key)
         return events
 
     @_locked
@@ -189,17 +194,13 @@ class MemoryEngine:
 
     @_locked
     def change_state(self, changes: Sequence[StateChange]) -> int:
-        version, states = self._state_version + 1, dict(self._states)
-        for change in changes:
-            self._space(change.namespace)
-            place = (change.namespace, change.owner, change.key)
-            check_version(change, states[place].version if place in states else 0)
-            if change.value is None:
-                states.pop(place, None)
-            else:
-                states[place] = StateRow(*place, change.value, version)
-        self._states, self._state_version = states, version
-        return version
+        if changes:
+            (outcome,) = self.commit(
+                [Unit(changes[0].namespace, (), changes=tuple(changes))], now_us=0, new_ids=iter(())
+            ).outcomes
+            if isinstance(outcome, ApplianceError):
+                raise outcome
+        return self._values.version
 
     @_locked
     def retain(self, namespace: int, category: str, before_us: int, limit: int) -> int:
@@ -291,18 +292,28 @@ class MemoryEngine:
 
     @_locked
     def state(self, namespace: int, owner: str, key: str) -> StateRow | None:
-        return self._states.get((namespace, owner, key))
+        return self._values.get(namespace, owner, key)
 
     @_locked
     def states(
-        self, namespace: int, owner: str, *, prefix: str = "", after: str = "", limit: int = 100
+        self,
+        namespace: int,
+        owner: str,
+        *,
+        prefix: str = "",
+        after: str = "",
+        limit: int = 100,
+        where: Index = (),
+        newest_first: bool = False,
     ) -> list[StateRow]:
-        found = [row for row in self._states.values() if (row.namespace, row.owner) == (namespace, owner)]
-        wanted = [row for row in found if row.key.startswith(prefix) and row.key > after]
-        return sorted(wanted, key=attrgetter("key"))[:limit]
+        found = self._values.find(namespace, owner, prefix=prefix, where=where)
+        if newest_first:
+            return [row for row in reversed(found) if not after or row.key < after][:limit]
+        return [row for row in found if not after or row.key > after][:limit]
 
-    def count_states(self, namespace: int, owner: str, *, prefix: str = "") -> int:
-        return len(self.states(namespace, owner, prefix=prefix, limit=len(self._states)))
+    @_locked
+    def count_states(self, namespace: int, owner: str, *, prefix: str = "", where: Index = ()) -> int:
+        return len(self._values.find(namespace, owner, prefix=prefix, where=where))
 
     @_locked
     def newest(self, namespace: int, categories: tuple[str, ...] = ()) -> int:

@@ -15,7 +15,7 @@ from typing import Protocol
 from appliance.clock import MICROSECONDS
 from appliance.errors import ApplianceError
 from appliance.model.event import Event, Head, Imported, Namespace, Page, Query, Unit
-from appliance.model.state import StateChange, StateRow
+from appliance.model.state import Index, StateChange, StateRow
 
 __all__ = [
     "KEY_LIFETIME_US",
@@ -141,12 +141,25 @@ class Reader(Protocol):
     def state(self, namespace: int, owner: str, key: str) -> StateRow | None: ...
 
     def states(
-        self, namespace: int, owner: str, *, prefix: str = "", after: str = "", limit: int = 100
+        self,
+        namespace: int,
+        owner: str,
+        *,
+        prefix: str = "",
+        after: str = "",
+        limit: int = 100,
+        where: Index = (),
+        newest_first: bool = False,
     ) -> list[StateRow]:
-        """By key in byte order: those that begin with `prefix`, letter for letter, behind `after`."""
+        """By key in byte order: those that begin with `prefix`, letter for letter, behind `after`.
+
+        Args:
+            where: (name, value) pairs that must all be in the index of a value.
+            newest_first: the other way round, those before `after`. (Keys mostly begin with the time.)
+        """
         ...
 
-    def count_states(self, namespace: int, owner: str, *, prefix: str = "") -> int: ...
+    def count_states(self, namespace: int, owner: str, *, prefix: str = "", where: Index = ()) -> int: ...
 
     def newest(self, namespace: int, categories: tuple[str, ...] = ()) -> int:
         """Global position of the newest event ever written, or of the newest stored in `categories`; 0: none."""
@@ -180,9 +193,11 @@ class Engine(Protocol):
     def commit(self, units: Sequence[Unit], *, now_us: int, new_ids: Iterator[str]) -> Committed:
         """Write the units in order, each whole or not at all, in one synced transaction.
 
-        A draft sees the drafts and units before it. A refused unit leaves nothing behind: no event, no position
-        used up, no key. Its outcome is VersionConflict; Duplicate with fact `id` (ids are unique per namespace);
-        KeyReused (another fingerprint within `KEY_LIFETIME_US` of the first use); or NotFound (no such namespace).
+        A draft or change sees those and the units before it. A refused unit leaves nothing behind: no event, no
+        position used up, no key, no changed value. Its outcome is VersionConflict; Conflict (a value has not the
+        version that a change or check expects; facts `owner`, `key`, `expected`, `actual`); Duplicate with fact `id`
+        (ids are unique per namespace); KeyReused (another fingerprint within `KEY_LIFETIME_US` of the first use);
+        or NotFound (no such namespace). What one batch changes has one version.
         A key that comes back with its fingerprint gets the first events again, also within one batch and after a
         restart; Duplicate with fact `key`, once retention has removed one of them. Positions go up by one from 0
         per stream, global positions by one from 1 per namespace.
@@ -233,7 +248,7 @@ class Engine(Protocol):
         ...
 
     def change_state(self, changes: Sequence[StateChange]) -> int:
-        """Make all changes in order, or none of them. Each sees those before it.
+        """A unit of changes alone, committed and sealed: all of them in order, or none. Each sees those before it.
 
         Returns the version that everything written here has from now on.
 

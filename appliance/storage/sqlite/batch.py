@@ -20,6 +20,7 @@ from appliance.storage.digest import MODULUS, digest_of, number_of
 from appliance.storage.ports import KEY_LIFETIME_US
 from appliance.storage.sqlite.sql import KEY_BITS, SQL
 from appliance.storage.sqlite.state import Category, Head, Space, State
+from appliance.storage.sqlite.values import Values
 
 __all__ = ["WIDTH", "Batch", "Row"]
 
@@ -33,8 +34,16 @@ class Batch:
     """What one transaction will write, unit by unit, and what each unit is told."""
 
     def __init__(
-        self, db: apsw.Connection, state: State, *, now_us: int, new_ids: Iterator[str], read: ReadRange
+        self,
+        db: apsw.Connection,
+        state: State,
+        *,
+        number: int,
+        now_us: int,
+        new_ids: Iterator[str],
+        read: ReadRange,
     ) -> None:
+        """`number` is the ledger's, and with it the version of every value that is changed here."""
         self._db = db
         self._state = state
         self._now = now_us
@@ -49,6 +58,11 @@ class Batch:
         self.categories: dict[int, tuple[int, Category]] = {}
         self.spaces: dict[int, Space] = {}
         self.sum = 0  # of the digests of this batch
+        self.changed = Values(db, state, number)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.events or self.changed or self.receipts)
 
     def add(self, unit: Unit) -> tuple[Event, ...] | ApplianceError:
         """Its events, old ones if its key was seen before, or why it is refused."""
@@ -58,13 +72,16 @@ class Batch:
                 if repeated is not None:
                     return repeated
             space = self._state.space(unit.namespace)
+            changed = self.changed.decided(unit) if unit.changes or unit.checks else None
             for draft in unit.drafts:
                 if draft.id or draft.expected_version is not None:
                     self._check(unit)
                     break
         except ApplianceError as refusal:
             return refusal
-        events = self._place(space, unit.drafts)
+        if changed:
+            self.changed.take(changed)
+        events = self._place(space, unit.drafts) if unit.drafts else ()
         if unit.key:
             self._remember(unit, events)
         return events
@@ -111,7 +128,7 @@ class Batch:
         return events
 
     def _first_events(self, unit: Unit, first: int, count: int) -> tuple[Event, ...]:
-        events = tuple(self._read(unit.namespace, first, count))
+        events = tuple(self._read(unit.namespace, first, count)) if count else ()
         if len(events) < count:
             raise Duplicate(
                 f"retention has removed what idempotency key {unit.key!r} wrote",

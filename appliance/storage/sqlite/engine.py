@@ -11,7 +11,7 @@ import apsw
 
 from appliance.errors import ApplianceError, Broken, Duplicate, NotFound
 from appliance.model.event import Event, Imported, Namespace, Query, Unit
-from appliance.model.state import StateChange, check_version
+from appliance.model.state import StateChange
 from appliance.storage.digest import MODULUS, sum_text
 from appliance.storage.ports import KEY_LIFETIME_US, Committed, Recovery, TokenRow
 from appliance.storage.sqlite.batch import WIDTH, Batch
@@ -20,7 +20,7 @@ from appliance.storage.sqlite.mark import Mark, MarkFile
 from appliance.storage.sqlite.reader import SqliteReader, read_events
 from appliance.storage.sqlite.recover import connect, migrate, read_ledger, recover
 from appliance.storage.sqlite.retain import Retention
-from appliance.storage.sqlite.sql import KEY_BITS, MASK, MOST_ROWS, SQL, inserts
+from appliance.storage.sqlite.sql import KEY_BITS, MASK, SQL, bulk, put
 from appliance.storage.sqlite.state import State
 from appliance.storage.sqlite.tail import Tail
 from appliance.storage.sqlite.trouble import explained
@@ -30,9 +30,9 @@ __all__ = ["SqliteEngine"]
 PLACE_EVERY = 20_000  # events that are given their places together; what a start has to verify, and to remember
 CHECKPOINT_PAGES = 16384  # of the write-ahead log, 64 MB
 
-_PUT_EVENTS = inserts("put_events", WIDTH)
-_PUT_STREAMS = inserts("put_streams", 4)
-_PUT_PLACES = inserts("put_places_of", 3)
+_PUT_EVENTS = bulk("put_events", WIDTH)
+_PUT_STREAMS = bulk("put_streams", 4)
+_PUT_PLACES = bulk("put_places_of", 3)
 
 
 class SqliteEngine:
@@ -106,9 +106,9 @@ class SqliteEngine:
     def commit(self, units: Sequence[Unit], *, now_us: int, new_ids: Iterator[str]) -> Committed:
         with explained(self._path, self._state.forget):
             self._state.trim()
-            batch = Batch(self._db, self._state, now_us=now_us, new_ids=new_ids, read=self._range)
+            batch = self._batch(now_us, new_ids)
             outcomes = tuple([batch.add(unit) for unit in units])
-            mark = self._write(batch) if batch.events else None
+            mark = self._write(batch) if batch else None
             return Committed(outcomes, tuple(batch.events), mark)
 
     def seal(self, mark: object) -> None:
@@ -121,11 +121,11 @@ class SqliteEngine:
     def import_batch(self, namespace: int, records: Sequence[Imported]) -> Committed:
         with explained(self._path, self._state.forget):
             self._state.trim()
-            batch = Batch(self._db, self._state, now_us=0, new_ids=iter(()), read=self._range)
+            batch = self._batch(0, iter(()))
             try:
                 for record in records:
                     batch.add_imported(namespace, record)
-                mark = self._write(batch, imported=True) if batch.events else None
+                mark = self._write(batch, imported=True) if batch else None
             except apsw.ConstraintError:
                 self._state.forget()
                 raise self._clash(namespace, records) from None
@@ -144,7 +144,7 @@ class SqliteEngine:
     def delete_namespace(self, key: int) -> int:
         with self._change():
             count = self._drop_events(key)
-            for table in ("tokens", "state"):
+            for table in ("tokens", "state", "state_index"):
                 self._db.execute(f"DELETE FROM {table} WHERE namespace = ?", (key,))
             self._db.execute("DELETE FROM namespaces WHERE key = ?", (key,))
         return count
@@ -160,11 +160,14 @@ class SqliteEngine:
             self._put_token(row)
 
     def change_state(self, changes: Sequence[StateChange]) -> int:
-        version = self._ledger.batch + 1  # of the batch that this change will be
-        with self._change():
-            for change in changes:
-                self._change_state(change, version)
-        return version
+        if changes:
+            unit = Unit(changes[0].namespace, (), changes=tuple(changes))
+            committed = self.commit([unit], now_us=0, new_ids=iter(()))
+            refusal = committed.outcomes[0]
+            if isinstance(refusal, ApplianceError):
+                raise refusal
+            self.seal(committed.mark)
+        return self._ledger.batch
 
     def retain(self, namespace: int, category: str, before_us: int, limit: int) -> int:
         with self._change():
@@ -209,6 +212,10 @@ class SqliteEngine:
             with self._transaction():
                 self._place()
 
+    def _batch(self, now_us: int, new_ids: Iterator[str]) -> Batch:
+        number = self._ledger.batch + 1
+        return Batch(self._db, self._state, number=number, now_us=now_us, new_ids=new_ids, read=self._range)
+
     def _write(self, batch: Batch, *, imported: bool = False) -> Mark:
         ledger = self._ledger
         after = Mark(ledger.batch + 1, ledger.appended + len(batch.events), (ledger.sum + batch.sum) % MODULUS)
@@ -218,11 +225,12 @@ class SqliteEngine:
             if imported:
                 self._place()  # before, since what is imported may belong anywhere in its stream
             self._put_heads(batch)
-            self._put(_PUT_EVENTS, batch.values)
+            put(self._db, _PUT_EVENTS, batch.values)
             if imported:
-                self._put(_PUT_PLACES, batch.places())
+                put(self._db, _PUT_PLACES, batch.places())
             elif self._since >= self._place_every:
                 self._place()
+            batch.changed.write()
             for receipt in batch.receipts:
                 self._db.execute(SQL["put_receipt"], receipt)
             self._advance(after)
@@ -238,18 +246,11 @@ class SqliteEngine:
         streams: list[object] = []
         for namespace, head in batch.heads.values():
             streams += (head.key, namespace, head.name, head.category.key)
-        self._put(_PUT_STREAMS, streams)
-        latest = max([event.time for event in batch.events])
+        put(self._db, _PUT_STREAMS, streams)
+        latest = max([event.time for event in batch.events], default=0)
         for space in batch.spaces.values():
             row = (space.newest, space.grown, space.streams, latest, latest, space.widest)
             self._db.execute(SQL["grow_namespace"], (*row, sum_text(space.written), space.key))
-
-    def _put(self, statements: Sequence[str], values: list[object]) -> None:
-        """Insert rows, given as their values one after the other."""
-        width = statements[1].count("?")
-        for start in range(0, len(values), MOST_ROWS * width):
-            some = values[start : start + MOST_ROWS * width]
-            self._db.execute(statements[len(some) // width], some)
 
     def _settle(self, batch: Batch) -> None:
         for _, head in batch.heads.values():
@@ -272,18 +273,6 @@ class SqliteEngine:
         lists = (" ".join(row.scopes), " ".join(row.memories))
         values = (row.id, row.hash, row.namespace, *lists, row.name, row.created, row.expires, row.revoked)
         self._db.execute(SQL["put_token"], values)
-
-    def _change_state(self, change: StateChange, version: int) -> None:
-        place = (change.namespace, change.owner, change.key)
-        if not self._db.execute(SQL["has_namespace"], (change.namespace,)).get:
-            raise NotFound("the namespace does not exist any more", namespace=change.namespace)
-        if change.expected is not None:
-            row = self._db.execute(SQL["state"], place).fetchone()
-            check_version(change, 0 if row is None else row[-1])
-        if change.value is None:
-            self._db.execute(SQL["drop_state"], place)
-        else:
-            self._db.execute(SQL["put_state"], (*place, change.value, version))
 
     def _drop_events(self, key: int) -> int:
         count: int | None = self._db.execute("SELECT messages FROM namespaces WHERE key = ?", (key,)).get

@@ -42,6 +42,8 @@ def prove(directory: Path, *, breathe: Callable[[], None] = lambda: None) -> tup
         proofs = tuple(_proven(db, *space, breathe=breathe) for space in spaces)
         if db.execute(SQL["misplaced"]).get:
             raise Corrupt(f"{path.name} does not find its events where their streams have them", hint=RESTORE)
+        if db.execute(SQL["misfiled"]).get:
+            raise Corrupt(f"{path.name} does not find its state by what it is filed under", hint=RESTORE)
         return proofs
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import apsw
 
 from appliance.model.event import Event, Head, Namespace, Page, Query
-from appliance.model.state import StateRow
+from appliance.model.state import Index, StateRow
 from appliance.storage.ports import NamespaceStats, TokenRow
+from appliance.storage.sqlite.finding import count_states, select_states
 from appliance.storage.sqlite.sql import KEY_BITS, MASK, SQL, one
 from appliance.storage.sqlite.tail import Tail
 from appliance.storage.sqlite.trouble import explaining
@@ -194,15 +195,31 @@ class SqliteReader:
 
     @explaining
     def states(
-        self, namespace: int, owner: str, *, prefix: str = "", after: str = "", limit: int = 100
+        self,
+        namespace: int,
+        owner: str,
+        *,
+        prefix: str = "",
+        after: str = "",
+        limit: int = 100,
+        where: Index = (),
+        newest_first: bool = False,
     ) -> list[StateRow]:
-        bindings = {"namespace": namespace, "owner": owner, "prefix": prefix, "after": after, "limit": limit}
-        return [StateRow(*row) for row in self._db.execute(SQL["states"], bindings)]
+        rows = select_states(
+            self._db,
+            namespace,
+            owner,
+            prefix=prefix,
+            after=after,
+            limit=limit,
+            where=where,
+            newest_first=newest_first,
+        )
+        return [StateRow(*row) for row in rows]
 
     @explaining
-    def count_states(self, namespace: int, owner: str, *, prefix: str = "") -> int:
-        bindings = {"namespace": namespace, "owner": owner, "prefix": prefix}
-        return int(self._db.execute(SQL["count_states"], bindings).get)
+    def count_states(self, namespace: int, owner: str, *, prefix: str = "", where: Index = ()) -> int:
+        return count_states(self._db, namespace, owner, prefix=prefix, where=where)
 
     @explaining
     def newest(self, namespace: int, categories: tuple[str, ...] = ()) -> int:

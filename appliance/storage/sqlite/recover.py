@@ -35,7 +35,7 @@ SCHEMA_VERSION = _MIGRATIONS[-1][0]
 
 def connect(path: Path, *, vfs: str = "", durable: bool, reading: bool = False) -> apsw.Connection:
     """A connection with our settings. Only the writing one ever checkpoints."""
-    db = apsw.Connection(str(path), vfs=vfs or None, statementcachesize=4 * MOST_ROWS)
+    db = apsw.Connection(str(path), vfs=vfs or None, statementcachesize=8 * MOST_ROWS)
     if not vfs:
         pages.reserve(db)
     script(db, SQL["pragmas"])
@@ -116,7 +116,7 @@ def _compare(ledger: Mark, mark: MarkFile, notes: list[str], *, accept_loss: boo
     if lost:
         told = f"{lost} acknowledged events are missing: the log ends at {ledger.appended} of {found.appended} written"
     else:
-        told = "acknowledged changes are missing: of namespaces, tokens or what retention removed"
+        told = "acknowledged changes are missing: of namespaces, tokens, state or what retention removed"
     if not accept_loss:
         raise EventsLost(
             told,

@@ -95,29 +95,31 @@ ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, namespace = excluded.namesp
 -- name: tokens
 SELECT id, hash, namespace, scopes, name, memories, created, expires, revoked FROM tokens ORDER BY created, id;
 
--- name: has_namespace
-SELECT EXISTS (SELECT 1 FROM namespaces WHERE key = ?);
+-- name: find_state
+SELECT version, pairs FROM state WHERE namespace = ? AND owner = ? AND key = ?;
 
 -- name: put_state
-INSERT INTO state (namespace, owner, key, value, version) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (namespace, owner, key) DO UPDATE SET value = excluded.value, version = excluded.version;
+INSERT INTO state (namespace, owner, key, value, version, pairs) VALUES {rows}
+ON CONFLICT (namespace, owner, key) DO UPDATE SET
+  value = excluded.value, version = excluded.version, pairs = excluded.pairs;
 
 -- name: drop_state
-DELETE FROM state WHERE namespace = ? AND owner = ? AND key = ?;
+DELETE FROM state WHERE (namespace, owner, key) IN (VALUES {rows});
+
+-- name: put_state_index
+INSERT INTO state_index (namespace, owner, name, value, key) VALUES {rows};
+
+-- name: drop_state_index
+DELETE FROM state_index WHERE (namespace, owner, name, value, key) IN (VALUES {rows});
 
 -- name: state
 SELECT namespace, owner, key, value, version FROM state WHERE namespace = ? AND owner = ? AND key = ?;
 
--- name: states
-SELECT namespace, owner, key, value, version FROM state
-WHERE namespace = :namespace AND owner = :owner AND key > :after
-  AND key >= :prefix AND substr(key, 1, length(:prefix)) = :prefix
-ORDER BY key LIMIT :limit;
-
--- name: count_states
-SELECT count(*) FROM state
-WHERE namespace = :namespace AND owner = :owner
-  AND key >= :prefix AND substr(key, 1, length(:prefix)) = :prefix;
+-- name: misfiled
+SELECT (SELECT count(*) FROM state s JOIN json_each(s.pairs) p LEFT JOIN state_index i
+        ON i.namespace = s.namespace AND i.owner = s.owner AND i.name = p.value ->> 0 AND i.value = p.value ->> 1
+        AND i.key = s.key WHERE i.key IS NULL)
+  + abs((SELECT coalesce(sum(json_array_length(pairs)), 0) FROM state) - (SELECT count(*) FROM state_index));
 
 -- name: namespaces
 SELECT key, id, description, created FROM namespaces ORDER BY created, key;

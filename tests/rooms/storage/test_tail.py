@@ -219,6 +219,7 @@ def _as_schema_2(path) -> None:
     with closing(apsw.Connection(str(path))) as db:
         db.execute("CREATE UNIQUE INDEX events_stream ON events (stream, position); DROP TABLE places").fetchall()
         db.execute("UPDATE namespaces SET verified = 0, verified_sum = '0'").fetchall()
+        db.execute("DROP TABLE state_index; ALTER TABLE state DROP COLUMN pairs").fetchall()
         db.pragma("user_version", 2)
 
 
