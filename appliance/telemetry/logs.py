@@ -16,6 +16,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from appliance.model.tracing import REQUEST, TRACE, trace_id
 from appliance.telemetry.outlet import Outlet
 from appliance.telemetry.redact import redact
 
@@ -34,7 +35,7 @@ class Logs:
         self.form, self.level = form, level
         self._bridge = _Bridge()
         structlog.configure(
-            processors=[self._pass, _stamped, _with_traceback, _redacted, self._rendered],
+            processors=[self._pass, _placed, _stamped, _with_traceback, _redacted, self._rendered],
             logger_factory=lambda *names: _Room(outlet, *names),
             wrapper_class=structlog.make_filtering_bound_logger(LEVELS["debug"]),
             cache_logger_on_first_use=True,
@@ -110,6 +111,15 @@ class _Bridge(logging.Handler):
 
 
 _stamped = structlog.processors.TimeStamper(fmt="iso", utc=True, key="time")
+
+
+def _placed(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """A line that is written while a request is served names it, and the trace it belongs to."""
+    if request := REQUEST.get():
+        event.setdefault("request_id", request)
+    if trace := TRACE.get():
+        event.setdefault("trace_id", trace_id(trace))
+    return event
 
 
 def _with_traceback(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from appliance.model.http import Answer, Request, Response, Stream
+from appliance.model.tracing import REQUEST
 from appliance.web.head import Head
 from appliance.web.limits import KIB
-from appliance.web.router import failure
+from appliance.web.router import ID_HEADER, failure, named
 from appliance.web.shared import Shared
 
 __all__ = ["FLUSH", "Answers", "begin", "settle"]
@@ -77,6 +78,8 @@ class Answers:
         close = close or not head.keep_alive
         head_only = head.method == "HEAD"
         renderer = self._shared.renderer
+        if ID_HEADER in request.headers:  # whoever brings an id looks for it in the answer
+            answer = named(answer, request)
         try:
             data = renderer.response(answer, close=close, head_only=head_only)
         except ValueError as error:  # a field of the handler's
@@ -132,20 +135,26 @@ class Answers:
 
 def begin(handler: Callable[[Request], Answer | Awaitable[Answer]], request: Request) -> Answer | Awaitable[Answer]:
     """Call a handler; whatever it raises is an answer."""
+    outside = REQUEST.set(request.request_id)
     try:
         return handler(request)
     except Exception as error:  # noqa: BLE001 - the border: an answer, not a crash
         return failure(error, request)
+    finally:
+        REQUEST.reset(outside)
 
 
 async def settle(answer: Answer | Awaitable[Answer], request: Request) -> Answer:
     """Wait for an answer; whatever is raised on the way is one."""
     if isinstance(answer, (Response, Stream)):
         return answer
+    outside = REQUEST.set(request.request_id)
     try:
         return await answer
     except Exception as error:  # noqa: BLE001 - the border: an answer, not a crash
         return failure(error, request)
+    finally:
+        REQUEST.reset(outside)
 
 
 def _result(answer: Any, request: Request) -> Answer:

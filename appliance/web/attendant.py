@@ -15,6 +15,7 @@ import trio
 
 from appliance.model.closecodes import Close
 from appliance.model.http import Lane, Request, Response, Stream, problem
+from appliance.model.tracing import enter
 from appliance.web.answers import FLUSH, begin, settle
 from appliance.web.connection import Connection
 from appliance.web.exchange import ChunkedExchange
@@ -126,6 +127,7 @@ class Attendant:
     async def _alone(self, item: Arrived) -> None:
         connection, head, request = self._connection, item.head, self._connection.request(item)
         if head.upgrade:
+            enter(request.request_id, request.headers)
             await self._upgrade(head, request)
             return
         if head.streamed:
@@ -190,6 +192,7 @@ class Attendant:
         connection.stream, line.ender = stream, stream.end
         shared.meter.streams += 1
         try:
+            enter(stream.request.request_id, stream.request.headers)
             with stream.scope:
                 await stream.run(ChunkedExchange(line, self._gone))
             if stream.code is None:
@@ -198,7 +201,7 @@ class Attendant:
             raise trio.BrokenResourceError("the peer left its stream") from gone
         except* Exception as group:
             shared.meter.bugs += 1
-            log.error("stream failed", path=stream.request.path, request=stream.request.request_id, exc_info=group)
+            log.error("stream failed", request_id=stream.request.request_id, exc_info=group)
             line.kill()  # the only way to say "incomplete" once a body has begun
             raise trio.BrokenResourceError("the stream failed") from group
         finally:

@@ -19,9 +19,10 @@ from typing import Any, cast
 import trio
 
 from appliance.model.http import Answer, Request, Response, Stream
+from appliance.model.tracing import served, trace_of
 from appliance.web.head import Head
 from appliance.web.render import phrase
-from appliance.web.router import failure
+from appliance.web.router import failure, named
 from appliance.world import World
 
 __all__ = ["QuartLane", "keep_open"]
@@ -41,15 +42,16 @@ class _Job:
     stream: Stream | None = None  # set when the answer is one
 
     async def run(self) -> Response:
-        try:
-            begun = self.begin(self.request)
-            answer = begun if isinstance(begun, (Response, Stream)) else await begun
-        except Exception as error:  # noqa: BLE001 - the border: an answer, not a crash
-            answer = failure(error, self.request)
+        with served(self.request.request_id, trace_of(self.request.headers)):
+            try:
+                begun = self.begin(self.request)
+                answer = begun if isinstance(begun, (Response, Stream)) else await begun
+            except Exception as error:  # noqa: BLE001 - the border: an answer, not a crash
+                answer = failure(error, self.request)
         if isinstance(answer, Stream):
             self.stream = answer
             return Response(204)
-        return answer
+        return named(answer, self.request)
 
 
 class QuartLane:

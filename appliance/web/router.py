@@ -19,9 +19,11 @@ from appliance.model.http import Answer, Lane, Request, Response, Route, SocketR
 from appliance.model.principal import Principal
 from appliance.web.limits import Limits
 
-__all__ = ["Authenticate", "Plan", "Router", "compile_path", "failure", "parameters"]
+__all__ = ["ID_HEADER", "Authenticate", "Plan", "Router", "compile_path", "failure", "named", "parameters"]
 
 log = structlog.get_logger("web")
+
+ID_HEADER = "x-request-id"
 
 Authenticate = Callable[[Request], Principal]  # raises Unauthenticated
 
@@ -177,15 +179,20 @@ def failure(error: Exception, request: Request) -> Response:
         return _problem(error, request)
     if isinstance(error, trio.BrokenResourceError):  # the peer left its own body; nobody will read this
         return _problem(PeerFailed("the connection broke"), request)
-    log.error("handler failed", method=request.method, path=request.path, request=request.request_id, exc_info=error)
+    log.error("handler failed", method=request.method, request_id=request.request_id, exc_info=error)
     hint = "the log of the appliance has the details under this request_id"
     return _problem(Broken("something went wrong here; it is not your fault", hint=hint), request)
 
 
 def _problem(error: ApplianceError, request: Request) -> Response:
-    answer = problem(error, request.request_id)
-    answer.headers += (("x-request-id", request.request_id),)
-    return answer
+    return named(problem(error, request.request_id), request)
+
+
+def named(answer: Response, request: Request) -> Response:
+    """The answer under the id of its request."""
+    if any(name.lower() == ID_HEADER for name, _ in answer.headers):
+        return answer
+    return Response(answer.status, answer.body, answer.content_type, (*answer.headers, (ID_HEADER, request.request_id)))
 
 
 # -- what is not there ------------------------------------------------------------------------

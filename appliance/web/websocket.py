@@ -106,7 +106,7 @@ class LiveSocket:
         code = code_for(_first(group))
         if code is Close.INTERNAL:
             self._shared.meter.bugs += 1
-            facts = {"path": self.route.path, "request": self.request.request_id}
+            facts = {"path": self.route.path, "request_id": self.request.request_id}
             log.error("websocket handler failed", exc_info=group, **facts)
         return code
 
