@@ -138,6 +138,7 @@ async def serve(
         calm_collector()
         if loaded.settings.dev and loaded.file is not None:
             await nursery.start(partial(when_saved, loaded.file, house.reload))
+        await house.naming.recall()
         house.welcome(banner)
 
 
@@ -209,6 +210,8 @@ class House:
         self.status = Status(
             ground.about(loaded, place, engine), world, counts=self._counts, tree=self._tree, plugins=self._plugins
         )
+        self.naming = ground.naming(loaded, self.log, lambda: self.identity.namespace(DEFAULT).key)
+        self.status.name = lambda: self.naming.name
         self.tls = ground.certificate(settings, place)
         self.front = front(self._rooms(world), listeners)
         self._reloader = Reloader(
@@ -245,7 +248,7 @@ class House:
         self._place.announce(urls)
         self._logs.announce(f"Listening on :{self.front.port}")
         started = Started(
-            name=self._settings.shown_name,
+            name=self.naming.name,
             port=self.front.port,
             urls=urls,
             data=self._place.data,
@@ -280,6 +283,8 @@ class House:
             shelf=self.shelf,
             source=self._source,
             status=self.status,
+            naming=self.naming,
+            loaded=lambda: self._reloader.loaded,
             tls=self.tls,
             counts=self._counts,
             urls=lambda: self.front.urls,

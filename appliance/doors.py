@@ -19,7 +19,11 @@ from appliance.auth.routes import token_routes, welcome_routes
 from appliance.auth.service import Identity
 from appliance.auth.store import DEFAULT
 from appliance.bus import Bus
+from appliance.config.load import Loaded
+from appliance.config.routes import config_route
 from appliance.config.schema import Settings
+from appliance.dashboard.naming import Naming
+from appliance.dashboard.routes import dashboard_routes
 from appliance.egress.broadcast.routes import channel_routes
 from appliance.egress.broadcast.seats import Seats
 from appliance.egress.broadcast.service import Broadcast
@@ -33,6 +37,7 @@ from appliance.egress.sse.subscribe import Subscribe
 from appliance.egress.webhooks.routes import webhook_routes
 from appliance.egress.webhooks.service import Webhooks
 from appliance.egress.webhooks.showing import Showing
+from appliance.egress.webhooks.snippets import SNIPPETS
 from appliance.egress.websocket.eventing import Eventing
 from appliance.egress.websocket.tail import Tail
 from appliance.ingress.broadcast import Broadcasts
@@ -79,6 +84,8 @@ class Rooms:
     shelf: DeadLetters
     source: Callable[[int], str]  # of a namespace, for CloudEvents
     status: Status
+    naming: Naming
+    loaded: Callable[[], Loaded]  # the configuration in force
     tls: Tls | None
     counts: Callable[[], Mapping[str, int]]
     urls: Callable[[], Sequence[str]]
@@ -238,15 +245,19 @@ class Doors:
         ]
 
     def _about_itself(self) -> list[Route]:
-        rooms, name = self._rooms, self._rooms.settings.shown_name
-        landing = Landing(rooms.counts, self.routes, self.sockets, name=name, version=__version__)
+        rooms, naming = self._rooms, self._rooms.naming
+        landing = Landing(rooms.counts, self.routes, self.sockets, name=lambda: naming.name, version=__version__)
         return [
             welcome_page(),
+            *dashboard_routes(SNIPPETS),
+            *rooms.naming.routes(),
+            config_route(rooms.loaded),
             rooms.status.route(),
             metrics_route(self.registry, rooms.world),
-            openapi_route(lambda: openapi.document(self.routes, self.sockets, title=name, version=__version__)),
+            openapi_route(lambda: openapi.document(self.routes, self.sockets, title=naming.name, version=__version__)),
             asyncapi_route(
-                rooms.catalog, lambda: asyncapi.document(rooms.catalog, ENDPOINTS, title=name, version=__version__)
+                rooms.catalog,
+                lambda: asyncapi.document(rooms.catalog, ENDPOINTS, title=naming.name, version=__version__),
             ),
             landing.route(),
         ]

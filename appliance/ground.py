@@ -12,6 +12,7 @@ from appliance import __version__
 from appliance.auth.signed import SignedTokens
 from appliance.config.load import Loaded
 from appliance.config.schema import Settings
+from appliance.dashboard.naming import Naming
 from appliance.egress.webhooks.addresses import Guard
 from appliance.egress.webhooks.occasions import TYPES
 from appliance.egress.webhooks.sender import Resolver
@@ -33,7 +34,7 @@ from appliance.web.reach import lan_addresses
 from appliance.web.tls import Tls
 from appliance.world import World
 
-__all__ = ["about", "certificate", "engine", "listeners", "signed_tokens", "webhooks"]
+__all__ = ["about", "certificate", "engine", "listeners", "naming", "signed_tokens", "webhooks"]
 
 
 def engine(loaded: Loaded, place: Place) -> Engine:
@@ -116,6 +117,12 @@ def webhooks(
         schedule=chosen.schedule,
         concurrency=chosen.concurrency,
     )
+
+
+def naming(loaded: Loaded, log: Log, space: Callable[[], int]) -> Naming:
+    key = ("name",)
+    origin = str(loaded.origin(key)) if loaded.given(key) else "default"
+    return Naming(log, space, name=loaded.settings.shown_name, origin=origin)
 
 
 def about(loaded: Loaded, place: Place, engine: Engine) -> About:

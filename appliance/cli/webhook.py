@@ -11,10 +11,10 @@ from appliance.cli.base import Count, Noun
 from appliance.cli.desk import Desk, with_desk
 from appliance.cli.endings import by_ending
 from appliance.cli.render import table
-from appliance.cli.snippets import SNIPPETS
 from appliance.client import Client
 from appliance.client.protocol import rest
 from appliance.config.units import duration
+from appliance.egress.webhooks.snippets import SNIPPETS
 from appliance.errors import Rejected
 
 __all__ = ["commands"]

@@ -73,11 +73,12 @@ class Status:
         self._began, self._started = world.now(), stamp(world.wall_us())
         self._counts, self._tree, self._plugins = counts, tree, plugins
         self.urls: Sequence[str] = ()
+        self.name: Callable[[], str] = lambda: about.name
 
     def snapshot(self) -> StatusJson:
         about, tree = self._about, self._tree()
         return StatusJson(
-            name=about.name,
+            name=self.name(),
             version=about.version,
             state=overall(tree),
             pid=about.pid,

@@ -19,7 +19,7 @@ class Landing:
     """`GET /`.
 
     Args:
-        name: what this appliance is called.
+        name: what this appliance is called; it may change.
         status: live values by name, shown as they are; called per request, so it must be quick.
         routes, sockets: the API to show.
         links: (address, words) below the table.
@@ -31,7 +31,7 @@ class Landing:
         routes: Sequence[Route],
         sockets: Sequence[SocketRoute] = (),
         *,
-        name: str = "appliance",
+        name: Callable[[], str] = lambda: "appliance",
         version: str = "",
         links: Sequence[tuple[str, str]] = (("/openapi.json", "OpenAPI document"), ("/health", "health")),
     ) -> None:
@@ -55,7 +55,7 @@ class Landing:
 
     def _summary(self) -> dict[str, object]:
         return {
-            "name": self._name,
+            "name": self._name(),
             "version": self._version,
             "counts": dict(self._status()),
             "links": {words: address for address, words in self._links},
@@ -76,7 +76,7 @@ class Landing:
             for method, path, scope, summary in self._api()
         )
         return self._page.substitute(
-            name=escape(self._name),
+            name=escape(self._name()),
             version=escape(self._version),
             url=f"{scheme}://{escape(request.headers.get('host') or 'localhost')}",
             counts=counts,

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from appliance.cli.main import run
-from appliance.cli.snippets import SNIPPETS
+from appliance.egress.webhooks.snippets import SNIPPETS
 from tests.contracts.receiver import Receiver, Taken, receiving
 from tests.served import PATIENCE, TOKEN, Served, serving
 

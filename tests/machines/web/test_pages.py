@@ -84,7 +84,7 @@ def test_document_is_made_once():
 
 def landing() -> Landing:
     counts = {"events": 1204331, "backend": "sqlite", "<b>": "<i>"}
-    return Landing(lambda: counts, ROUTES, SOCKETS, name="kitchen & co", version="1.2")
+    return Landing(lambda: counts, ROUTES, SOCKETS, name=lambda: "kitchen & co", version="1.2")
 
 
 def shown(**headers: str) -> Response:

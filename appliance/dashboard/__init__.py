@@ -1,0 +1,1 @@
+"""The dashboard: pages that use nothing but the public API and the public stream."""
