@@ -1,8 +1,8 @@
 """Truncates and flips bits in the files of a log, one injury per copy, and opens what is left.
 
 Allowed: it opens with everything that was acknowledged, or it says what is wrong: on opening, on reading, or in
-the full proof that a backup goes through. Not allowed: a traceback of anybody else's, or rows that are missing
-without a word.
+the full proof that a backup goes through. Not allowed: a traceback of anybody else's, or events or values of state
+that are missing without a word.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from appliance.errors import ApplianceError
 from appliance.model.event import Draft, Event, Query, Unit
+from appliance.model.state import StateChange
 from appliance.storage.ports import Reader, TokenRow
 from appliance.storage.sqlite.engine import SqliteEngine
 from appliance.storage.sqlite.proof import prove
@@ -24,6 +25,7 @@ from appliance.world import RealWorld
 __all__ = ["Findings", "run"]
 
 COMMITS, EVENTS, STREAMS = 60, 12, 17  # per log; events per commit
+VALUES, OWNER = 40, "kept"  # of state
 PAGE = 4096
 
 
@@ -38,6 +40,20 @@ class Findings:
     def __str__(self) -> str:
         told = ", ".join(f"{count} {name}" for name, count in self.outcomes.most_common())
         return f"seed {self.seed}: {self.outcomes.total()} damaged logs: {told}; {len(self.complaints)} complaints"
+
+
+@dataclass
+class _Written:
+    namespace: int
+    events: list[Event] = field(default_factory=list)
+    values: dict[str, str] = field(default_factory=dict)  # by key
+    thirds: dict[str, str] = field(default_factory=dict)  # what a key is filed under
+
+    def views_of_state(self) -> list[dict[str, str]]:
+        """As `_views_of_state` should find them."""
+        return [self.values, self.values] + [
+            {key: value for key, value in self.values.items() if self.thirds[key] == third} for third in "012"
+        ]
 
 
 def run(folder: Path, *, count: int, seed: int, note: Callable[[str], None] = print) -> Findings:
@@ -63,18 +79,23 @@ def run(folder: Path, *, count: int, seed: int, note: Callable[[str], None] = pr
     return findings
 
 
-def _a_log(closed: Path, live: Path) -> tuple[Path, list[Event]]:
-    """The same events twice: as a live log leaves them (most in the write-ahead file), and closed in order."""
+def _a_log(closed: Path, live: Path) -> tuple[Path, _Written]:
+    """The same log twice: as a live log leaves them (most in the write-ahead file), and closed in order."""
     closed.mkdir(parents=True)
     engine = SqliteEngine.open(closed)
     namespace = engine.create_namespace("default", "", TokenRow("owner", bytes(32), 0, ("admin",)), 1).key
     ids = iter(RealWorld().new_id, "")
-    written: list[Event] = []
+    written = _Written(namespace)
     for commit in range(COMMITS):
         drafts = [Draft(f"cat-{(commit * 7 + n) % STREAMS}", "Kept", f'{{"n":{n}}}') for n in range(EVENTS)]
-        committed = engine.commit([Unit(namespace, tuple(drafts))], now_us=commit + 1, new_ids=ids)
+        key, value, third = f"value-{commit % VALUES:02}", f'{{"commit":{commit}}}', str(commit % 3)
+        change = StateChange(namespace, OWNER, key, value, index=(("all", ""), ("third", third)))
+        unit = Unit(namespace, tuple(drafts), changes=(change,))
+        committed = engine.commit([unit], now_us=commit + 1, new_ids=ids)
         engine.seal(committed.mark)
-        written += committed.fresh
+        written.events += committed.fresh
+        written.values[key] = value
+        written.thirds[key] = third
     shutil.copytree(closed, live)
     engine.close()
     return closed, written
@@ -97,7 +118,7 @@ def _injure(rng: random.Random, folder: Path) -> str:
     return f"{path.name} {kind} at {at} of {path.stat().st_size}"
 
 
-def _examine(folder: Path, written: list[Event]) -> str:
+def _examine(folder: Path, written: _Written) -> str:
     try:
         engine = SqliteEngine.open(folder)
     except ApplianceError:
@@ -105,14 +126,15 @@ def _examine(folder: Path, written: list[Event]) -> str:
     try:
         reader = engine.reader()
         try:
-            views = list(_views(reader, written[0].namespace))
+            events = list(_views(reader, written.namespace))
+            values = list(_views_of_state(reader, written.namespace))
         finally:
             reader.close()
     except ApplianceError:
         return "noticed on reading"
     finally:
         engine.close()
-    if all(view == written for view in views):
+    if all(view == written.events for view in events) and values == written.views_of_state():
         return "intact"
     try:
         prove(folder)
@@ -127,3 +149,13 @@ def _views(reader: Reader, namespace: int) -> Iterable[list[Event]]:
     yield reader.events(Query(namespace, categories=("cat",)))
     streams = [event for n in range(STREAMS) for event in reader.events(Query(namespace, f"cat-{n}"))]
     yield sorted(streams, key=lambda event: event.global_position)
+
+
+def _views_of_state(reader: Reader, namespace: int) -> Iterable[dict[str, str]]:
+    for where in ((), (("all", ""),), *((("third", third),) for third in "012")):
+        rows = reader.states(namespace, OWNER, where=where)
+        yield (
+            {row.key: row.value for row in rows}
+            if len(rows) == reader.count_states(namespace, OWNER, where=where)
+            else {}
+        )

@@ -11,17 +11,19 @@ from collections.abc import Callable
 import pytest
 
 from appliance.storage.ports import Engine
+from tests.rooms.storage.contract_finding import Finding
 from tests.rooms.storage.contract_keeping import Keeping
 from tests.rooms.storage.contract_reading import Reading
 from tests.rooms.storage.contract_restart import Restarting
 from tests.rooms.storage.contract_state import Remembering
+from tests.rooms.storage.contract_units import Together
 from tests.rooms.storage.contract_writing import Writing
 from tests.rooms.storage.store import Store
 
 __all__ = ["EngineConformance", "PersistentConformance"]
 
 
-class EngineConformance(Writing, Reading, Keeping, Remembering):
+class EngineConformance(Writing, Reading, Keeping, Remembering, Finding, Together):
     """What every engine does."""
 
     @pytest.fixture

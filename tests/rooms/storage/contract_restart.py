@@ -90,3 +90,33 @@ class Restarting:
 
         assert again.remembered() == before
         assert again.remember("gone", "1", expected=0) > highest
+
+    def test_values_and_what_they_are_found_by_survive_a_restart_and_change_on(
+        self, engine: Engine, reopen: Callable[[Engine], Engine]
+    ) -> None:
+        store = Store(engine)
+        store.write(
+            Draft("a-1", "A", "{}"), changes=(store.value("a", "1", ("tag", "x")), store.value("b", "1", ("tag", "x")))
+        )
+        version = store.remembered()["a"][1]
+
+        again = Store(reopen(engine), seed=1)
+        found = again.found(("tag", "x"))
+        again.write(
+            checks=(again.check("b", version),), changes=(again.value("a", "2", ("tag", "y"), expected=version),)
+        )
+
+        assert (found, again.engine.recovery.lost) == (["a", "b"], 0)
+        assert (again.found(("tag", "x")), again.found(("tag", "y"))) == (["b"], ["a"])
+
+    def test_key_of_a_unit_of_changes_survives_a_restart(
+        self, engine: Engine, reopen: Callable[[Engine], Engine]
+    ) -> None:
+        store = Store(engine)
+        store.write(key="k", fingerprint=b"1", changes=(store.value("a", "1"),))
+        store.remember("a", "2")
+
+        again = Store(reopen(engine), seed=1)
+
+        assert again.write(key="k", fingerprint=b"1", changes=(again.value("a", "1"),)) == ()
+        assert [value for value, _ in again.remembered().values()] == ["2"]

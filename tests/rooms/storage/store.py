@@ -8,7 +8,7 @@ from typing import Any
 
 from appliance.ids import uuid7
 from appliance.model.event import Draft, Event, Imported, Namespace, Page, Query, Unit
-from appliance.model.state import StateChange
+from appliance.model.state import StateChange, StateCheck
 from appliance.storage.ports import Engine, Reader, TokenRow
 
 __all__ = ["HOUR", "NOON", "STRANGE_NAMES", "Store", "fresh_ids", "imported", "token_row"]
@@ -89,12 +89,12 @@ class Store:
         )
         return committed.outcomes
 
-    def unit(self, *drafts: Draft, key: str = "", fingerprint: bytes = b"") -> Unit:
-        return Unit(self.key, drafts, key, fingerprint)
+    def unit(self, *drafts: Draft, key: str = "", fingerprint: bytes = b"", **state: Any) -> Unit:
+        return Unit(self.key, drafts, key, fingerprint, **state)
 
-    def write(self, *drafts: Draft, key: str = "", fingerprint: bytes = b"") -> tuple[Event, ...]:
+    def write(self, *drafts: Draft, key: str = "", fingerprint: bytes = b"", **state: Any) -> tuple[Event, ...]:
         """One unit in a batch of its own; raises its refusal."""
-        (outcome,) = self.commit(self.unit(*drafts, key=key, fingerprint=fingerprint))
+        (outcome,) = self.commit(self.unit(*drafts, key=key, fingerprint=fingerprint, **state))
         if isinstance(outcome, Exception):
             raise outcome
         return outcome  # type: ignore[no-any-return]
@@ -123,6 +123,20 @@ class Store:
         self.engine.seal(committed.mark)
         assert committed.outcomes == (committed.fresh,)
         return committed.fresh
+
+    def value(self, key: str, value: str | None, *index: tuple[str, str], expected: int | None = None) -> StateChange:
+        """A change of owner `notes`."""
+        return StateChange(self.key, "notes", key, value, expected, index)
+
+    def check(self, key: str, version: int) -> StateCheck:
+        return StateCheck(self.key, "notes", key, version)
+
+    def found(self, *where: tuple[str, str], **asked: Any) -> list[str]:
+        """Keys of owner `notes` that have all these in their index."""
+        return [row.key for row in self.reader.states(self.key, "notes", where=where, **asked)]
+
+    def count(self, *where: tuple[str, str], prefix: str = "") -> int:
+        return self.reader.count_states(self.key, "notes", prefix=prefix, where=where)
 
     def change(self, *changes: tuple[str, str | None, int | None]) -> int:
         """(key, value, expected version) of owner `notes`, together."""
