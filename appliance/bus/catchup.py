@@ -6,6 +6,7 @@ that is level again. Whoever needs longer than the grace is cut, so that a ring 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -68,12 +69,18 @@ class CatchUp:
         self._late: dict[Cursor, _Late] = {}  # who is cut first is first: the grace is the same for all
         self._reading = 0
         self._turns: WeakKeyDictionary[Audience, trio.Lock] = WeakKeyDictionary()
-        self.delivered = 0  # events handed to members
+        self.delivered: Counter[str] = Counter()  # events handed to members, by transport
+        self.falls: Counter[str] = Counter()  # how often members fell out of the ring
         self.lagged = 0  # events by which members fell out of the ring
         self.cut = 0  # members ended after their grace
 
     def __len__(self) -> int:
         return len(self._late)
+
+    @property
+    def furthest(self) -> int:
+        """Blocks by which the last of those who are behind is. Safe to ask from another thread."""
+        return max((one.audience.ring.head - one.mark.number for one in list(self._late)), default=0)
 
     # -- steps ------------------------------------------------------------------------------
 
@@ -167,6 +174,7 @@ class CatchUp:
         cursor.owed = missed = cursor.mark.events - fallen.events
         if cursor.told:
             self.lagged += missed
+            self.falls[audience.dialect.transport] += 1
             if lagged := audience.dialect.lagged(missed):
                 await cursor.outlet.send_all(lagged)
         await self._send_history(cursor, resume)
@@ -222,7 +230,7 @@ class CatchUp:
             await cursor.outlet.send_all(data)
         else:
             await trio.lowlevel.checkpoint()  # a long way without a match is not walked in one breath
-        self.delivered += count
+        self.delivered[cursor.audience.dialect.transport] += count
         cursor.owed = max(0, cursor.owed - count)
 
     def _encoded(self, audience: Audience, events: list[Event]) -> Iterator[tuple[Event, bytes]]:
@@ -249,7 +257,7 @@ class CatchUp:
             except LookupError:
                 return False
             await cursor.outlet.send_all(data)
-            self.delivered += mark.events - cursor.mark.events
+            self.delivered[audience.dialect.transport] += mark.events - cursor.mark.events
             cursor.mark = mark
         return True
 

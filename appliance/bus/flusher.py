@@ -9,7 +9,7 @@ connection there is none.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from itertools import islice
 
@@ -43,7 +43,7 @@ class Flusher:
         self._alarms: Alarms[Audience] = Alarms()
         self._wake = trio.Event()
         self._rounds: dict[Audience, trio.Event] = {}  # what those wait for who wait for a round to end
-        self.delivered = 0  # events handed to members
+        self.delivered: Counter[str] = Counter()  # events handed to members, by transport
 
     def add(self, audience: Audience) -> None:
         """It has something new, to be shown now or when a window ends."""
@@ -139,7 +139,7 @@ class Flusher:
                 delivered += events
             else:
                 self._behind(cursor)
-        self.delivered += delivered
+        self.delivered[audience.dialect.transport] += delivered
 
     def _end_round(self, audience: Audience) -> None:
         over = self._rounds.pop(audience, None)

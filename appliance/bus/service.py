@@ -8,7 +8,7 @@ per event and connection.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import ClassVar
 
 import trio
@@ -137,7 +137,27 @@ class Bus:
     @property
     def delivered(self) -> int:
         """Events handed to members."""
-        return self._flusher.delivered + self._catch_up.delivered
+        return self._flusher.delivered.total() + self._catch_up.delivered.total()
+
+    @property
+    def live(self) -> Mapping[str, int]:
+        """Of them, those handed over as they came, by transport."""
+        return self._flusher.delivered.copy()
+
+    @property
+    def late(self) -> Mapping[str, int]:
+        """Of them, those handed over from the log or to members that were behind, by transport."""
+        return self._catch_up.delivered.copy()
+
+    @property
+    def falls(self) -> Mapping[str, int]:
+        """How often members fell out of their rings, by transport."""
+        return self._catch_up.falls.copy()
+
+    @property
+    def fullness(self) -> float:
+        """How much of its ring the member that is furthest behind has still to read; 1: it falls out."""
+        return min(1.0, self._catch_up.furthest / self._blocks)
 
     @property
     def coalesced(self) -> int:

@@ -13,6 +13,7 @@ __all__ = ["Plain", "once"]
 class Plain:
     """A dialect that shows stored events only, and has no words for anything else."""
 
+    transport = "websocket"
     window = 0.0
 
     def key(self, event: Event) -> str:

@@ -9,8 +9,9 @@ from typing import Literal, Protocol
 
 from appliance.model.event import Event
 from appliance.model.http import Outlet, Request, Socket
+from appliance.model.principal import Principal
 
-__all__ = ["Client", "Clients", "Habits", "Reading"]
+__all__ = ["Client", "Clients", "Habits", "Reading", "Visitor", "Watcher"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,25 @@ class Client(Protocol):
 
     def received(self) -> None:
         """A message came from it."""
+        ...
+
+
+class Visitor(Protocol):
+    """A live connection as those see it who count."""
+
+    id: str
+    principal: Principal | None  # None: an anonymous listener
+    address: str
+    habits: Habits
+
+
+class Watcher(Protocol):
+    """Told of connections that come and go. Waits for nobody."""
+
+    def opened(self, client: Visitor) -> None: ...
+
+    def closed(self, client: Visitor, seconds: float, reason: str) -> None:
+        """`reason`: why we ended it; empty: it left."""
         ...
 
 

@@ -82,6 +82,11 @@ class Dialect(Protocol):
     """How events become ready bytes. One object for each dialect: audiences are told apart by it."""
 
     @property
+    def transport(self) -> str:
+        """What its bytes are for, as counts are told apart: "websocket" or "sse"."""
+        ...
+
+    @property
     def window(self) -> float:
         """Seconds in which ephemeral events with one key are merged into the first and the newest; 0: never."""
         ...

@@ -7,6 +7,7 @@ or was revoked, and yields every few hundred connections, so that ten thousand o
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ import trio
 
 from appliance.egress.clients.roster import Entry, Roster
 from appliance.errors import NotFound
-from appliance.model.clients import Habits
+from appliance.model.clients import Habits, Watcher
 from appliance.model.closecodes import Close
 from appliance.model.event import Event
 from appliance.model.http import Outlet, Request, Socket
@@ -36,16 +37,27 @@ class Manager:
     Args:
         limit, per_address, per_subject: live connections at once, see `Roster`.
         verdict: why a caller who was let in may not stay; empty: it may.
+        watcher: told of everyone who comes and goes.
     """
 
     name: ClassVar[str] = "clients"
 
     def __init__(
-        self, world: World, verdict: Callable[[Principal], str], *, limit: int, per_address: int, per_subject: int
+        self,
+        world: World,
+        verdict: Callable[[Principal], str],
+        *,
+        limit: int,
+        per_address: int,
+        per_subject: int,
+        watcher: Watcher | None = None,
     ) -> None:
         self._world = world
         self._verdict = verdict
         self._roster = Roster(limit, per_address=per_address, per_subject=per_subject)
+        self._watcher = watcher
+        self._reasons: dict[str, str] = {}  # by client: why it was ended, until it has left
+        self._received: Counter[str] = Counter()  # messages by transport, of those who have left
         self._changed = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -84,15 +96,27 @@ class Manager:
         self._roster.enter(entry)
         if sooner:
             self._changed.set()
+        if self._watcher is not None:
+            self._watcher.opened(entry)
         try:
             yield entry
         finally:
             self._roster.leave(entry)
+            self._received[habits.transport] += entry.messages
+            reason = self._reasons.pop(entry.id, "")
+            if self._watcher is not None:
+                self._watcher.closed(entry, trio.current_time() - entry.joined, reason)
 
     # -- for operators ----------------------------------------------------------------------
 
     def __len__(self) -> int:
         return len(self._roster)
+
+    def received(self, transport: str) -> int:
+        """Messages that came over one transport since the start. Safe to ask from another thread."""
+        return self._received[transport] + sum(
+            one.messages for one in self._roster if one.habits.transport == transport
+        )
 
     def rows(self, viewer: Principal) -> list[dict[str, object]]:
         """Who is connected in the viewer's namespace, longest first; the operator sees all."""
@@ -145,6 +169,7 @@ class Manager:
 
     def _end(self, entry: Entry, code: Close, reason: str) -> None:
         log.info("client ended", client=entry.id, address=entry.address, code=int(code), reason=reason)
+        self._reasons[entry.id] = code.name.lower()
         self._roster.leave(entry)
         entry.outlet.end(code, reason)
 

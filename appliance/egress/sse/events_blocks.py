@@ -57,6 +57,8 @@ class Blocks:
         window: seconds in which progress and status are merged; 0: never.
     """
 
+    transport = "sse"
+
     def __init__(self, catalog: Catalog, names: str, window: float) -> None:
         self.names = names
         self.window = window

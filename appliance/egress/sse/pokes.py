@@ -29,6 +29,7 @@ def _poke(event: Event) -> bytes:
 class PokeDialect(Plain):
     """One block for each message, never merged: clients count them."""
 
+    transport = "sse"
     quiet = 15.0
     idle = chunk(b": keep-alive\n\n")
     ready = chunk(b": ready\n\n")
