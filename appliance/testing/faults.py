@@ -32,8 +32,13 @@ class Fault:
     call: str  # "read", "write" or "sync"
     at: int = 1  # the first that fails, counted from now
     times: int | None = 1  # how many fail; None: all from then on
-    full: bool = False  # as on a full disk, instead of a broken one
+    full: bool = False  # a write as on a full disk, instead of a broken one; reads and syncs have no words for that
     hits: int = 0
+
+    @property
+    def code(self) -> int:
+        """What SQLite is told. Whatever a sync fails of, the system's VFS tells it as a sync that failed."""
+        return apsw.SQLITE_FULL if self.full and self.call == "write" else _CODES[self.call]
 
     def strikes(self) -> bool:
         """Count one call down."""
@@ -140,7 +145,7 @@ class FaultyDisk(apsw.VFS):
         self.calls[call] += 1
         for fault in self._faults:
             if fault.call == call and fault.strikes():
-                raise _failure(apsw.SQLITE_FULL) if fault.full else _failure(_CODES[call])
+                raise _failure(fault.code)
 
     def check_power(self) -> None:
         if self._off:

@@ -12,15 +12,15 @@ from appliance.bus import Bus
 from appliance.egress.memo import Plain
 from appliance.errors import Conflict, LimitReached, Unavailable
 from appliance.log import Log
-from appliance.model.event import Draft, Event, Query, Unit
+from appliance.model.event import Event, Query, Unit
 from appliance.model.topic import Topic
 from appliance.testing.simulation import Simulation
 from tests.rooms.simulation.history import Connection, History, Violation
+from tests.rooms.simulation.units import make_unit
 
 __all__ = ["Announcer", "Every", "Lines", "Node", "Reader", "Writer"]
 
 LONG = 1000.0  # seconds: longer than a universe lasts
-STREAMS = ("a-1", "a-2", "b-1", "c")
 
 
 @dataclass
@@ -65,7 +65,7 @@ LINES = Lines()
 
 @dataclass
 class Writer:
-    """Appends with and without expected versions and keys; tries a unit of unknown fate again, if it has a key."""
+    """Writes units of all kinds (see `units`); tries one of unknown fate again, if it has a key."""
 
     simulation: Simulation
     history: History
@@ -80,7 +80,10 @@ class Writer:
     async def work(self, node: Node) -> None:
         while not node.closing:
             await trio.sleep(self.rng.expovariate(100.0))
-            unit = self.unsure.pop() if self.unsure and self.rng.random() < 0.5 else self._new(node)
+            try:
+                unit = self.unsure.pop() if self.unsure and self.rng.random() < 0.5 else await self._new(node)
+            except Unavailable:
+                continue
             await self._write(node, unit)
 
     async def _write(self, node: Node, unit: Unit) -> None:
@@ -102,23 +105,12 @@ class Writer:
         if unit.key:
             self.unsure.remove(unit)
         self.history.acknowledge(unit, events)
-        if self.rng.random() < 0.1:
+        if events and self.rng.random() < 0.1:
             await self._read_back(node, events[-1])
 
-    def _new(self, node: Node) -> Unit:
+    async def _new(self, node: Node) -> Unit:
         self._begun += 1
-        marker, namespace = f"{self.name}-{self._begun}", self.rng.choice(node.namespaces)
-        size = self.rng.choice((1, 1, 1, 2, 4))
-        drafts = tuple(self._draft(node, namespace, marker, number) for number in range(size))
-        key = marker if self.rng.random() < 0.4 else ""
-        return Unit(namespace, drafts, key, marker.encode())
-
-    def _draft(self, node: Node, namespace: int, marker: str, number: int) -> Draft:
-        stream = self.rng.choice(STREAMS)
-        seen = node.log.peek_version(namespace, stream)
-        expected = seen if number == 0 and self.rng.random() < 0.4 else None
-        filler = "x" * self.rng.choice((0, 0, 50, 3000))
-        return Draft(stream, "Noted", f'{{"unit":"{marker}","n":{number},"filler":"{filler}"}}', None, "", expected)
+        return await make_unit(self.rng, node.log, self.rng.choice(node.namespaces), f"{self.name}-{self._begun}")
 
     async def _read_back(self, node: Node, event: Event) -> None:
         try:

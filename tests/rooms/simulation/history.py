@@ -63,6 +63,7 @@ class History:
                 raise Violation(f"{marker} expected version {draft.expected_version}, got position {event.position}")
         self.acknowledged.add(marker)
         self.counts["acknowledged"] += 1
+        self.counts["with changes"] += bool(unit.changes)
         for event in events:
             self.show(event.namespace, event.global_position, event.id)
 
@@ -103,7 +104,7 @@ class History:
         for marker, unit in self.begun.items():
             if found[marker] not in (0, len(unit.drafts)):
                 raise Violation(f"{found[marker]} of {len(unit.drafts)} events of {marker} are stored")
-            if marker in self.acknowledged and not found[marker]:
+            if marker in self.acknowledged and unit.drafts and not found[marker]:
                 raise Violation(f"{marker} was acknowledged and is not stored")
             if marker in self.refused and found[marker]:
                 raise Violation(f"{marker} was refused and is stored")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
 
 import pytest
@@ -12,6 +13,8 @@ import trio._core._run
 from appliance.bus.audience import Audience
 from appliance.errors import ApplianceError, EventsLost
 from appliance.model.event import Event
+from appliance.storage.sqlite import values
+from appliance.storage.sqlite.values import Values
 from appliance.testing.simulation import Simulation
 from tests.rooms.simulation.history import Violation
 from tests.rooms.simulation.universe import play
@@ -50,7 +53,9 @@ def test_universes_are_eventful():
         "delivered",
         "announced",
         "gave up",
+        "with changes",
         "VersionConflict",
+        "Conflict",
         "Unavailable",
         "power cut",
         "broke",
@@ -85,6 +90,24 @@ def test_subscriber_that_misses_one_event_in_fifty_is_found(monkeypatch):
         return event.global_position % 50 != 7 and original(self, event, now)
 
     monkeypatch.setattr(Audience, "add", forgetful)
+
+    assert any(isinstance(_fate(seed), Violation) for seed in range(10))
+
+
+def test_state_that_is_not_written_beside_its_event_is_found(monkeypatch):
+    original, commits = Values.write, itertools.count()
+
+    def forgetful(self: Values) -> None:
+        if next(commits) % 50 != 7:
+            original(self)
+
+    monkeypatch.setattr(Values, "write", forgetful)
+
+    assert any(isinstance(_fate(seed), Violation) for seed in range(10))
+
+
+def test_writer_that_does_not_look_at_what_was_read_is_found(monkeypatch):
+    monkeypatch.setattr(values, "check_version", lambda wanted, actual: None)
 
     assert any(isinstance(_fate(seed), Violation) for seed in range(10))
 

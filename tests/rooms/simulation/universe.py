@@ -23,6 +23,7 @@ from appliance.testing.faults import FaultyDisk
 from appliance.testing.simulation import Simulation
 from tests.rooms.simulation.clients import Announcer, Every, Node, Reader, Writer
 from tests.rooms.simulation.history import History, Violation
+from tests.rooms.simulation.kept import check_state, read_state
 from tests.rooms.storage.store import token_row
 
 __all__ = ["Outcome", "play"]
@@ -83,10 +84,9 @@ class _Universe:
         self._found()
         for _ in range(self.rng.randint(2, 4)):
             await self._generation(quiet=False)
-            self.history.check(self._stored())
+            self._check()
         await self._generation(quiet=True)
-        stored = self._stored()
-        self.history.check(stored)
+        stored = self._check()
         self.history.check_connections(stored)
         for reader in self.readers:
             reader.check_complete(stored)
@@ -118,13 +118,16 @@ class _Universe:
     def _open(self) -> SqliteEngine:
         return SqliteEngine.open(self.folder, vfs=self.disk.name, place_every=8 * len(self.writers))
 
-    def _stored(self) -> list[Event]:
-        """What a restart finds."""
+    def _check(self) -> list[Event]:
+        """Compare what a restart finds with what was told; the stored events."""
         engine = self._open()
         reader = engine.reader()
         events = [event for namespace in self.namespaces for event in reader.events(Query(namespace))]
+        kept = {namespace: read_state(reader, namespace) for namespace in self.namespaces}
         reader.close()
         engine.close()
+        self.history.check(events)
+        check_state(self.history, events, kept)
         return events
 
     async def _generation(self, *, quiet: bool) -> None:
@@ -163,7 +166,7 @@ class _Universe:
         if self.rng.random() < 0.5:
             call = self.rng.choice(("read", "write", "write", "sync"))
             times = self.rng.choice((1, 1, 20))
-            full = self.rng.random() < 0.5 and call == "write"  # a sync that fails is never told as a full disk
+            full = self.rng.random() < 0.5
             self.disk.fail(call, at=self.rng.randint(1, 150), times=times, full=full)
 
     async def _busy(self, node: Node, nursery: trio.Nursery, *, quiet: bool) -> None:

@@ -108,6 +108,28 @@ def test_start_goes_on_without_lost_events_when_told_to_and_uses_no_position_twi
         assert SqliteEngine.open(tmp_path, vfs=disk.name).recovery.lost == 0
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_sync_that_fails_is_told_as_one_also_when_the_disk_is_full(disk, tmp_path, full):
+    store = Store(SqliteEngine.open(tmp_path, vfs=disk.name))
+    disk.fail("sync", full=full)
+
+    with pytest.raises(Broken) as told:
+        store.put("a-1")
+
+    assert "synced" in told.value.message
+
+
+def test_write_that_meets_a_full_disk_is_refused_and_the_next_one_is_not(disk, tmp_path):
+    store = Store(SqliteEngine.open(tmp_path, vfs=disk.name))
+    disk.fail("write", full=True)
+
+    with pytest.raises(Unavailable) as told:
+        store.put("a-1")
+
+    assert "full" in told.value.message
+    assert store.put("a-1").position == 0
+
+
 def _losing_everything() -> Random:
     class Worst(Random):
         def choice(self, options):
