@@ -60,6 +60,19 @@ GUIDE = (
         ("INVALID_REQUEST", "INVALID_RECORD"),
     ),
     Entry(
+        "bad_condition",
+        "A condition is not written as the language wants it; the column is in the message.",
+        "Change it at the caret; docs/reference/conditions.md has the whole language.",
+        Exit.INVALID,
+        400,
+    ),
+    Entry(
+        "condition_unanswered",
+        "A condition has no answer for an event: a field is missing, or is not what it is compared with.",
+        "Ask first: has_field('total') && total > 100. What could not be answered counts as not holding.",
+        Exit.FAILED,
+    ),
+    Entry(
         "malformed_json",
         "The body is not the JSON that is wanted: cut off, too deep, a name twice, or not UTF-8.",
         "Look at the place the message names.",
@@ -88,6 +101,13 @@ GUIDE = (
         Exit.INVALID,
         422,
         ("IDEMPOTENCY_KEY_REUSED",),
+    ),
+    Entry(
+        "payload_refused",
+        "A webhook arrived that is signed, but not what its receiver's schema describes.",
+        "The message names each place; POST /api/v1/webhooks/incoming/validate tries a payload.",
+        Exit.INVALID,
+        400,
     ),
     Entry(
         "target_refused",
