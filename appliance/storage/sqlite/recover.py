@@ -92,8 +92,8 @@ def recover(db: apsw.Connection, mark: MarkFile | None, *, accept_loss: bool) ->
     lost = 0
     if mark is not None:
         lost = _compare(ledger, mark, notes, accept_loss=accept_loss)
-        if lost:
-            _skip_lost(db, lost)
+        if mark.found is not None and mark.found.batch > ledger.batch:
+            _skip_lost(db, lost, mark.found.batch)
         mark.begin(read_ledger(db))
     verified = sum(verify(db, key, since_checkpoint=True) for (key,) in db.execute("SELECT key FROM namespaces"))
     events = db.execute("SELECT coalesce(sum(messages), 0) FROM namespaces").get
@@ -127,10 +127,11 @@ def _compare(ledger: Mark, mark: MarkFile, notes: list[str], *, accept_loss: boo
     return lost
 
 
-def _skip_lost(db: apsw.Connection, lost: int) -> None:
-    """Global positions that may have been seen by somebody are not given again."""
+def _skip_lost(db: apsw.Connection, lost: int, batch: int) -> None:
+    """Global positions and versions of state that may have been seen by somebody are not given again."""
     with db:
         db.execute("UPDATE namespaces SET newest = newest + ?", (lost,))
+        db.execute("UPDATE ledger SET batch = ?", (batch,))
 
 
 def verify(

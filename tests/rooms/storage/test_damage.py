@@ -104,6 +104,33 @@ def test_lost_change_of_a_token_is_reported_like_a_lost_event(tmp_path):
         assert engine.recovery.notes == ()
 
 
+def test_lost_change_of_state_is_reported_and_its_version_is_not_given_again(tmp_path):
+    live, left = tmp_path / "live", tmp_path / "left"
+    live.mkdir()
+    with closing(SqliteEngine.open(live)) as engine:
+        store = Store(engine)
+        store.write(changes=(store.value("a", "1", ("tag", "x")),))
+        before = (live / "log.db-wal").stat().st_size
+        store.write(changes=(store.value("a", "2", ("tag", "y")),))
+        lost = store.remembered()["a"][1]
+        shutil.copytree(live, left)
+    wal = left / "log.db-wal"
+    wal.write_bytes(wal.read_bytes()[:before])
+
+    with pytest.raises(EventsLost) as told:
+        SqliteEngine.open(left)
+    with closing(SqliteEngine.open(left, accept_loss=True)) as engine:
+        store = Store(engine)
+        found = store.found(("tag", "x")), store.found(("tag", "y"))
+        again = store.remember("a", "3")
+
+    assert ("state" in told.value.message, told.value.facts["lost"]) == (True, 0)
+    assert found == (["a"], [])
+    assert again > lost
+    with closing(SqliteEngine.open(left)) as engine:
+        assert engine.recovery.notes == ()
+
+
 def test_torn_tail_that_nobody_was_told_of_is_recovered_quietly(crashed):
     left, written = crashed
     with (left / "log.db-wal").open("ab") as wal:

@@ -10,6 +10,7 @@ import pytest
 
 from appliance.errors import Broken, EventsLost, Unavailable
 from appliance.model.event import Draft
+from appliance.model.state import StateChange
 from appliance.storage.sqlite import SqliteEngine
 from appliance.testing.faults import FaultyDisk
 from tests.rooms.storage.store import Store
@@ -53,8 +54,13 @@ def test_crash_loses_nothing_that_was_acknowledged(tmp_path, seed):
         store = Store(SqliteEngine.open(tmp_path, vfs=disk.name, place_every=some))
         acked = []
         for generation in range(3):
-            acked += [store.put(f"a-{rng.randrange(4)}", data=f'"{"x" * rng.randrange(9000)}"') for _ in range(8)]
-            begun = store.engine.commit([store.unit(*_drafts(rng))], now_us=store.now, new_ids=store.ids)
+            for _ in range(8):
+                drafts = (Draft(f"a-{rng.randrange(4)}", "A", f'"{"x" * rng.randrange(9000)}"'),)
+                acked += store.write(*drafts, changes=_changes(store, rng))
+            before = store.remembered()
+            unit = store.unit(*_drafts(rng), changes=_changes(store, rng))
+            begun = store.engine.commit([unit], now_us=store.now, new_ids=store.ids)
+            after = store.remembered()
             disk.crash(rng)
             store = Store(SqliteEngine.open(tmp_path, vfs=disk.name, place_every=some), seed=generation + 1)
             stored = store.events()
@@ -64,7 +70,16 @@ def test_crash_loses_nothing_that_was_acknowledged(tmp_path, seed):
             assert stored[: len(acked)] == acked
             assert tuple(stored[len(acked) :]) in ((), begun.fresh)  # committed, but not yet acknowledged
             assert sorted(by_stream, key=lambda event: event.global_position) == stored
+            assert store.remembered() == (after if len(stored) > len(acked) else before)
+            assert sorted(key for number in "012" for key in store.found(("is", number))) == store.found()
             acked = stored
+
+
+def _changes(store: Store, rng: Random) -> tuple[StateChange, ...]:
+    """Of some values, each of which is found by one thing at most."""
+    kept = '"' + "y" * rng.randrange(3000) + '"'
+    keys = rng.sample("klmnop", rng.randrange(4))
+    return tuple(store.value(key, rng.choice((kept, kept, None)), ("is", str(rng.randrange(3)))) for key in keys)
 
 
 def _drafts(rng: Random) -> list[Draft]:

@@ -119,6 +119,10 @@ def test_proof_counts_what_is_there_and_changes_nothing(tmp_path):
         "DELETE FROM places WHERE position = 1",
         "UPDATE places SET event = event + 1 WHERE position = 1",
         "INSERT INTO places SELECT stream + 1, position, event FROM places",
+        "DELETE FROM state_index WHERE value = 'x'",
+        "UPDATE state_index SET value = 'z' WHERE value = 'x'",
+        "INSERT INTO state_index SELECT namespace, owner, name, value, 'b' FROM state_index",
+        "UPDATE state SET pairs = NULL",
     ],
 )
 def test_proof_notices_what_was_changed_behind_our_back(tmp_path, damage):
@@ -126,6 +130,7 @@ def test_proof_notices_what_was_changed_behind_our_back(tmp_path, damage):
         store = Store(engine)
         for _ in range(3):
             store.put("a-1", data='{"a":1}')
+        store.write(changes=(store.value("a", "1", ("tag", "x"), ("tag", "y")),))
     with closing(apsw.Connection(str(tmp_path / "log.db"))) as db:
         db.execute(damage)
         db.pragma("journal_mode", "DELETE")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as some
@@ -12,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from appliance.errors import ApplianceError, Conflict
 from appliance.model.event import Draft, Event, Group, Imported, Page, Query, Unit
-from appliance.model.state import StateChange
+from appliance.model.state import Index, StateChange, StateCheck
 from appliance.storage.memory import MemoryEngine
 from appliance.storage.ports import Engine, Reader
 from appliance.storage.sqlite import SqliteEngine
@@ -34,10 +35,18 @@ drafts = some.builds(
 )
 units = some.tuples(
     some.integers(0, 2),  # which namespace
-    some.lists(drafts, min_size=1, max_size=3),
+    some.lists(drafts, max_size=3),
     some.sampled_from(("", "", "", "k1", "k2")),
     some.sampled_from((b"1", b"2")),
 )
+pairs = some.lists(some.tuples(some.sampled_from(("tag", "status")), some.sampled_from(("x", "y"))), max_size=3).map(
+    tuple
+)
+keys = some.sampled_from(("x", "x/1", "x/2", "y"))
+expectations = some.sampled_from((None, None, "right", "right", "absent", "wrong"))
+changes = some.lists(some.tuples(keys, some.none() | some.sampled_from(("1", "2")), expectations, pairs), max_size=3)
+checks = some.lists(some.tuples(keys, expectations), max_size=2)
+works = some.tuples(units, changes, checks)
 places = some.integers(0, 30)
 queries = some.builds(
     Query,
@@ -51,6 +60,10 @@ queries = some.builds(
     correlation=some.none() | some.sampled_from(CATEGORIES),
     group=some.none() | some.sampled_from([Group(m, n) for n in (1, 2, 3) for m in range(n)]),
 )
+
+
+Change = tuple[str, str | None, str | None, Index]  # key, value, what it expects, what it is found by
+Work = tuple[tuple[int, list[Draft], str, bytes], list[Change], list[tuple[str, str | None]]]
 
 
 class Twins(RuleBasedStateMachine):
@@ -92,19 +105,44 @@ class Twins(RuleBasedStateMachine):
         assert mine == theirs
         self.keys.append(mine.key)
 
-    @rule(batch=some.lists(units, max_size=4), later=some.integers(0, 20 * 3600))
-    def commit(self, batch: list[tuple[int, list[Draft], str, bytes]], later: int) -> None:
+    @rule(batch=some.lists(works, max_size=4), later=some.integers(0, 20 * 3600))
+    def commit(self, batch: list[Work], later: int) -> None:
         self.now += later * 1_000_000
-        wanted = [Unit(self.key(space), tuple(drafts), key, mark) for space, drafts, key, mark in batch]
 
         mine, theirs = (
-            engine.commit(wanted, now_us=self.now, new_ids=ids)
-            for engine, ids in zip(self.engines, self.ids, strict=True)
+            engine.commit([self.unit(reader, work) for work in batch], now_us=self.now, new_ids=ids)
+            for engine, reader, ids in zip(self.engines, self.readers, self.ids, strict=True)
         )
         self.sqlite.seal(theirs.mark)
 
         assert [outcome_of(o) for o in mine.outcomes] == [outcome_of(o) for o in theirs.outcomes]
         assert mine.fresh == theirs.fresh
+
+    def unit(self, reader: Reader, work: Work) -> Unit:
+        (space, drafts, key, mark), changes, checks = work
+        namespace = self.key(space)
+        return Unit(
+            namespace,
+            tuple(drafts),
+            key,
+            mark,
+            tuple(self.change(reader, namespace, change) for change in changes),
+            tuple(
+                StateCheck(namespace, "notes", place, self.version(reader, namespace, place, expected) or 0)
+                for place, expected in checks
+            ),
+        )
+
+    def change(self, reader: Reader, namespace: int, change: Change) -> StateChange:
+        place, value, expected, index = change
+        version = self.version(reader, namespace, place, expected)
+        return StateChange(namespace, "notes", place, value, version, index)
+
+    def version(self, reader: Reader, namespace: int, place: str, expected: str | None) -> int | None:
+        """Each engine counts versions in its own way."""
+        row = reader.state(namespace, "notes", place)
+        actual = 0 if row is None else row.version
+        return {None: None, "right": actual, "absent": 0, "wrong": actual + 1_000_000}[expected]
 
     @rule(
         space=some.integers(0, 2),
@@ -147,18 +185,14 @@ class Twins(RuleBasedStateMachine):
         mine, theirs = (engine.forget_receipts(self.now) for engine in self.engines)
         assert mine == theirs
 
-    @rule(
-        space=some.integers(0, 2),
-        changes=some.lists(
-            some.tuples(
-                some.sampled_from(("x", "x/1", "y")), some.none() | some.just("{}"), some.none() | some.just(0)
-            ),
-            max_size=3,
-        ),
-    )
-    def remember(self, space: int, changes: list[tuple[str, str | None, int | None]]) -> None:
-        wanted = [StateChange(self.key(space), "notes", *change) for change in changes]
-        assert len({self.outcome_of_change(engine, wanted) for engine in self.engines}) == 1
+    @rule(space=some.integers(0, 2), changes=changes)
+    def remember(self, space: int, changes: list[Change]) -> None:
+        namespace = self.key(space)
+        outcomes = {
+            self.outcome_of_change(engine, [self.change(reader, namespace, change) for change in changes])
+            for engine, reader in zip(self.engines, self.readers, strict=True)
+        }
+        assert len(outcomes) == 1
 
     def outcome_of_change(self, engine: Engine, wanted: list[StateChange]) -> object:
         try:
@@ -185,6 +219,25 @@ class Twins(RuleBasedStateMachine):
 
         assert mine == theirs
         assert reach_of(page, query) == reach_of(their_page, query)
+
+    @rule(
+        space=some.integers(0, 2),
+        prefix=some.sampled_from(("", "x", "x/", "y")),
+        after=some.sampled_from(("", "x", "x/1", "z")),
+        limit=some.integers(0, 4),
+        where=pairs,
+        newest_first=some.booleans(),
+    )
+    def look_for(self, space: int, *, where: Index, prefix: str, **asked: Any) -> None:
+        mine, theirs = (
+            (
+                reader.states(self.key(space), "notes", prefix=prefix, where=where, **asked),
+                reader.count_states(self.key(space), "notes", prefix=prefix, where=where),
+            )
+            for reader in self.readers
+        )
+        assert [(row.key, row.value) for row in mine[0]] == [(row.key, row.value) for row in theirs[0]]
+        assert mine[1] == theirs[1]
 
     def they_agree(self) -> None:
         mine, theirs = (everything(reader, self.keys) for reader in self.readers)
@@ -215,7 +268,8 @@ def everything(reader: Reader, keys: list[int]) -> object:
             [reader.oldest(key, category) for category in (None, *CATEGORIES)],
             [reader.last(key, stream, type) for stream in STREAMS for type in ("", "A")],
             [reader.find(key, id) for id in GIVEN_IDS],
-            [(row.key, row.value) for row in reader.states(key, "notes", prefix="x")],
+            [(row.key, row.value) for row in reader.states(key, "notes")],
+            [reader.count_states(key, "notes", where=((name, value),)) for name in ("tag", "status") for value in "xy"],
         )
         for key in keys
     ]
