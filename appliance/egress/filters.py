@@ -22,6 +22,7 @@ __all__ = ["NOTHING", "BadFilter", "EventFilter", "Memories", "Wish", "asked", "
 Memories = Callable[[Principal, str | None], tuple[str, ...] | None]  # see `auth.rights.memories_for`
 
 MOST_TYPES = 100
+MOST_NAMED = 5  # names in an explanation
 LONGEST = 200  # characters of a type's name, a memory, or an entity's id
 MEMORY_HEADER = "x-fortemi-memory"
 
@@ -74,6 +75,25 @@ class EventFilter:
                 return False
         return self.entity_id is None or view.entity_id == self.entity_id
 
+    def misses(self, event: Event) -> str:
+        view = self.catalog.view(event)
+        if self.memories is not None and view.memory not in self.memories:
+            is_in = f"memory {view.memory}" if view.memory else "no memory"
+            return f"the event is in {is_in}, wanted {_any_of(name or 'none' for name in self.memories)}"
+        if self.types and view.type.dotted not in self.types and not view.type.dotted.startswith(self._starts):
+            return f"{view.type.dotted} is not wanted, only {_any_of(self.types)}"
+        if self.entity_id is not None and view.entity_id != self.entity_id:
+            about = f"{view.entity} {view.entity_id}".strip() or "nothing in particular"
+            return f"the event is about {about}, wanted {self.entity_id}"
+        return ""
+
+
+def _any_of(names: Iterable[str]) -> str:
+    """A few of them, for people."""
+    listed = list(names)
+    more = f" and {len(listed) - MOST_NAMED} more" if len(listed) > MOST_NAMED else ""
+    return f"{', '.join(listed[:MOST_NAMED])}{more}"
+
 
 @dataclass(frozen=True, slots=True)
 class _Nothing:
@@ -81,6 +101,9 @@ class _Nothing:
 
     def passes(self, event: Event) -> bool:
         return False
+
+    def misses(self, event: Event) -> str:
+        return "it wants no events for now"
 
 
 NOTHING = _Nothing()

@@ -21,6 +21,10 @@ class Filter(Protocol):
         """Asked once for each event and audience."""
         ...
 
+    def misses(self, event: Event) -> str:
+        """Why it does not pass, in a sentence; empty: it does."""
+        ...
+
 
 class Topic(msgspec.Struct, frozen=True):
     """Which events of a namespace: one stream, some categories, or (neither) all of them.
@@ -55,6 +59,25 @@ class Topic(msgspec.Struct, frozen=True):
         if self.categories and category_of(event.stream) not in self.categories:
             return False
         return self.group is None or self.group.owns(event.stream)
+
+    def misses(self, event: Event) -> str:
+        """Why an event of its namespace is not covered, in a sentence; empty: it is."""
+        if self.matches(event):
+            return ""
+        if event.ephemeral and not self.ephemeral:
+            return "it follows what is stored, and this was told in passing"
+        if not self._covers(event):
+            return self._astray(event)
+        return "" if self.filter is None else self.filter.misses(event)
+
+    def _astray(self, event: Event) -> str:
+        if self.stream is not None and event.stream != self.stream:
+            return f"{event.stream} is not the stream it follows, {self.stream}"
+        if self.categories and category_of(event.stream) not in self.categories:
+            return f"{category_of(event.stream)} is not among the categories it follows, {', '.join(self.categories)}"
+        if self.group is not None and not self.group.owns(event.stream):
+            return f"the stream belongs to another member of its group of {self.group.size}"
+        return f"it follows what comes from position {self.floor} on"
 
     def query(self, *, position: int = 0, global_position: int = 0, through: int, limit: int) -> Query:
         """The stored events of this topic in a window of the log; `filter` is left to the reader."""

@@ -114,7 +114,7 @@ class Courier:
         self.cursor = cursor
         self.breaker = Breaker(failures=BREAKS)
         self._place = place
-        self._wanted = wanted
+        self.wanted = wanted
         self._sender = sender
         self._office = office
         self._lines = Lines(cursor.position, ordered=endpoint.ordered)
@@ -216,7 +216,7 @@ class Courier:
             self._lines.add(Job(known, event), self._when(known))
         elif position in self._done:
             self._done.discard(position)
-        elif self._wanted.passes(event):
+        elif self.wanted.passes(event):
             self._lines.add(Job(self._delivery(event), event))
 
     def _take_vanished(self) -> None:

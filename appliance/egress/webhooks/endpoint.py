@@ -67,6 +67,7 @@ class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""  # why it is not active
     created: int = 0
     updated: int = 0
+    condition: str = ""  # canonical; empty: whatever happens
 
 
 class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -126,6 +127,7 @@ def endpoint_row(endpoint: Endpoint, cursor: Cursor) -> dict[str, object]:
         "url_class": endpoint.kind,
         "events": list(endpoint.events),
         "memories": None if endpoint.memories is None else list(endpoint.memories),
+        "condition": endpoint.condition,
         "format": endpoint.format,
         "is_active": endpoint.active,
         "reason": endpoint.reason,

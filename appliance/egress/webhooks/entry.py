@@ -28,6 +28,8 @@ class Entry:
         beside = {
             "circuit": "closed" if courier is None else courier.breaker.state.value,
             "waiting": 0 if courier is None else courier.waiting,
+            "condition_errors": 0 if courier is None else courier.wanted.unanswered,
+            "condition_error": (None if courier is None else courier.wanted.trouble) or None,
         }
         return endpoint_row(self.endpoint, cursor) | beside
 

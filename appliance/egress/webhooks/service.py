@@ -20,7 +20,7 @@ from appliance.egress.webhooks.sender import Resolve, Sender
 from appliance.egress.webhooks.store import Log, Store, keep
 from appliance.egress.webhooks.trial import trial
 from appliance.egress.webhooks.vault import Sealed, Vault
-from appliance.egress.webhooks.wanted import Wanted
+from appliance.egress.webhooks.wanted import Wanted, canonical
 from appliance.egress.webhooks.wishes import Change, New, Rotation, wanted_types
 from appliance.errors import ApplianceError, Conflict, NotFound
 from appliance.model.catalog import Catalog
@@ -188,6 +188,7 @@ class Webhooks:
             "" if wish.is_active else PAUSED,
             now,
             now,
+            canonical(wish.condition),
         )
         log.info("webhook created", webhook=id)
 
@@ -207,6 +208,8 @@ class Webhooks:
         kind = self._places.kind(given["url"]) if "url" in given else entry.endpoint.kind
         wanted_types(self._catalog, given.get("events", ()))
         new = {name: value for name, value in given.items() if name not in ("url", "secret", "is_active")}
+        if "condition" in new:
+            new["condition"] = canonical(new["condition"])
         if "max_retries" in new:
             new["max_retries"] = self._retries(new["max_retries"])
         if "is_active" in given:

@@ -38,6 +38,7 @@ class New(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate: Rate = 0  # deliveries a minute; 0: no limit
     ordered: bool = False
     is_active: bool = True
+    condition: str = ""  # empty: whatever happens
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,6 +54,7 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate: Rate | UnsetType = UNSET
     ordered: bool | UnsetType = UNSET
     is_active: bool | UnsetType = UNSET
+    condition: str | UnsetType = UNSET
 
 
 class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
