@@ -33,6 +33,8 @@ from appliance.egress.clients.service import Manager
 from appliance.egress.dead_letters.service import DeadLetters
 from appliance.errors import ApplianceError, Broken, NotFound
 from appliance.ingress.door import Door
+from appliance.ingress.incoming.occasions import TYPE as RECEIVED
+from appliance.ingress.incoming.service import Incoming
 from appliance.ingress.labels import labelled
 from appliance.log import Log
 from appliance.model.catalog import Catalog
@@ -189,8 +191,11 @@ class House:
         )
         self.door = Door(self.log, event_limit=settings.log.max_event)
         self.shelf = DeadLetters(self.log)
+        vault = ground.vault(place)
+        self.catalog.declare(RECEIVED)
+        self.incoming = Incoming(self.log, self.door, vault, world, self._space)
         self.webhooks = ground.webhooks(
-            settings, place, self.log, self.catalog, world, self.shelf, self._tell, self._source
+            settings, vault, self.log, self.catalog, world, self.shelf, self._tell, self._source
         )
         self.plugins = Host(
             discover(settings.plugins, paths=settings.plugins_path, source=loaded.plugin_source),
@@ -237,6 +242,7 @@ class House:
             Child(self.plugins, OnCrash.RESTART),
             Child(self.backups, OnCrash.RESTART),
             Child(self.webhooks, OnCrash.RESTART),
+            Child(self.incoming, OnCrash.RESTART),
             Child(self.front, OnCrash.EXIT, drain_grace=2 * self._settings.limits.drain),
             Child(watchdog, OnCrash.EXIT),
         ]
@@ -281,6 +287,7 @@ class House:
             backups=self.backups,
             webhooks=self.webhooks,
             shelf=self.shelf,
+            incoming=self.incoming,
             source=self._source,
             status=self.status,
             naming=self.naming,

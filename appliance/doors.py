@@ -43,6 +43,8 @@ from appliance.egress.websocket.tail import Tail
 from appliance.ingress.broadcast import Broadcasts
 from appliance.ingress.door import Door
 from appliance.ingress.events import Events
+from appliance.ingress.incoming.routes import incoming_routes
+from appliance.ingress.incoming.service import Incoming
 from appliance.ingress.routes import message_store_routes
 from appliance.log import Log
 from appliance.model.catalog import Catalog
@@ -82,6 +84,7 @@ class Rooms:
     backups: Backups
     webhooks: Webhooks
     shelf: DeadLetters
+    incoming: Incoming
     source: Callable[[int], str]  # of a namespace, for CloudEvents
     status: Status
     naming: Naming
@@ -235,6 +238,8 @@ class Doors:
             consent_page(),
             *welcome_routes(rooms.identity, lambda: shareable(rooms.urls())),
             *backup_routes(rooms.backups),
+            # before those whose templates fit its paths
+            *incoming_routes(rooms.incoming, body_limit=rooms.settings.incoming.max_body),
             *webhook_routes(
                 rooms.webhooks,
                 Showing(rooms.webhooks.store, rooms.catalog, rooms.log.find, rooms.source),

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 from appliance import __version__
 from appliance.auth.signed import SignedTokens
+from appliance.auth.vault import Vault, load_key
 from appliance.config.load import Loaded
 from appliance.config.schema import Settings
 from appliance.dashboard.naming import Naming
@@ -17,7 +18,6 @@ from appliance.egress.webhooks.addresses import Guard
 from appliance.egress.webhooks.occasions import TYPES
 from appliance.egress.webhooks.sender import Resolver
 from appliance.egress.webhooks.service import Webhooks
-from appliance.egress.webhooks.vault import Vault, load_key
 from appliance.log import Log
 from appliance.model.catalog import Catalog
 from appliance.model.event import Draft
@@ -34,7 +34,7 @@ from appliance.web.reach import lan_addresses
 from appliance.web.tls import Tls
 from appliance.world import World
 
-__all__ = ["about", "certificate", "engine", "listeners", "naming", "signed_tokens", "webhooks"]
+__all__ = ["about", "certificate", "engine", "listeners", "naming", "signed_tokens", "vault", "webhooks"]
 
 
 def engine(loaded: Loaded, place: Place) -> Engine:
@@ -88,9 +88,14 @@ def signed_tokens(settings: Settings) -> SignedTokens:
     return SignedTokens(sources, leeway=settings.auth.leeway, longest=settings.auth.longest)
 
 
+def vault(place: Place) -> Vault:
+    """Raises ConfigError: the key cannot be used."""
+    return Vault(load_key(place.run, os.environ, secrets.token_bytes), secrets.token_bytes)
+
+
 def webhooks(
     settings: Settings,
-    place: Place,
+    vault: Vault,
     log: Log,
     catalog: Catalog,
     world: World,
@@ -98,7 +103,7 @@ def webhooks(
     tell: Callable[[int, Draft], Awaitable[None]],
     source: Callable[[int], str],
 ) -> Webhooks:
-    """Who tells other systems of events. Raises ConfigError: a line of the list, or the key, cannot be used."""
+    """Who tells other systems of events. Raises ConfigError: a line of the list cannot be used."""
     chosen = settings.webhooks
     for type in TYPES:
         catalog.declare(type)
@@ -107,7 +112,7 @@ def webhooks(
         catalog,
         world,
         Guard(chosen.allow),
-        Vault(load_key(place.run, os.environ, secrets.token_bytes), secrets.token_bytes),
+        vault,
         Resolver(),
         shelf,
         emit=tell,

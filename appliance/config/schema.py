@@ -153,6 +153,12 @@ class Webhooks(msgspec.Struct, frozen=True):
     concurrency: Annotated[int, Doc("requests at once to one receiver, unless it says so", least=1, most=16)] = 4
 
 
+class Incoming(msgspec.Struct, frozen=True):
+    """Webhooks that arrive."""
+
+    max_body: Annotated[int, Doc("largest body of one", Unit.SIZE, least=1024)] = MIB
+
+
 class SigningKey(msgspec.Struct, frozen=True):
     """One of: a secret, a public key, a file of keys."""
 
@@ -221,6 +227,7 @@ class Settings(msgspec.Struct, frozen=True):
     events: Events = Events()
     broadcast: Broadcast = Broadcast()
     webhooks: Webhooks = Webhooks()
+    incoming: Incoming = Incoming()
     auth: Auth = Auth()
     limits: Limits = Limits()
     backup: Backup = Backup()

@@ -47,7 +47,7 @@ DOING_BESIDES = {
     "appliance/auth/signed.py": "looks at the files of keys again",
     "appliance/egress/webhooks/entry.py": "holds the scope a courier runs in",
     "appliance/egress/webhooks/sender.py": "resolves, connects, and waits for the answer",
-    "appliance/egress/webhooks/vault.py": "reads its key",
+    "appliance/auth/vault.py": "reads its key",
     "appliance/resilience/turns.py": "carries a change out although its caller leaves",
     "appliance/model/ports.py": "the signature of a service names trio's task status",
     "appliance/bus/catchup.py": "waits for the log and the socket of one member",

@@ -17,10 +17,10 @@ from urllib.parse import quote
 
 import msgspec
 
+from appliance.auth.signing import body_signature, standard_signature
 from appliance.clock import MICROSECONDS, stamp
 from appliance.egress.envelope import ENVELOPE, envelope
 from appliance.egress.webhooks.endpoint import Format
-from appliance.egress.webhooks.signing import body_signature, standard_signature
 from appliance.model.catalog import View
 from appliance.model.event import Event
 

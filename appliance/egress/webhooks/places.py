@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from appliance.auth.signing import SECRET_BYTES, check_secret, make_secret
+from appliance.auth.vault import Vault
 from appliance.clock import MICROSECONDS
 from appliance.egress.webhooks.addresses import Guard, TargetRefused
 from appliance.egress.webhooks.endpoint import Endpoint, Place, Secret
-from appliance.egress.webhooks.signing import SECRET_BYTES, check_secret, make_secret
-from appliance.egress.webhooks.vault import Vault
 from appliance.egress.webhooks.wishes import Rotation
 from appliance.errors import Conflict
 

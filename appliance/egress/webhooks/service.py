@@ -10,6 +10,7 @@ import structlog
 import trio
 from msgspec.structs import replace
 
+from appliance.auth.vault import Sealed, Vault
 from appliance.egress.webhooks import occasions
 from appliance.egress.webhooks.addresses import Guard
 from appliance.egress.webhooks.courier import KIND, Courier, EventLog, Office
@@ -19,7 +20,6 @@ from appliance.egress.webhooks.places import Places
 from appliance.egress.webhooks.sender import Resolve, Sender
 from appliance.egress.webhooks.store import Log, Store, keep
 from appliance.egress.webhooks.trial import trial
-from appliance.egress.webhooks.vault import Sealed, Vault
 from appliance.egress.webhooks.wanted import Wanted, canonical
 from appliance.egress.webhooks.wishes import Change, New, Rotation, wanted_types
 from appliance.errors import ApplianceError, Conflict, NotFound

@@ -1,8 +1,8 @@
-"""What endpoints keep secret, encrypted at rest.
+"""Secrets that we must be able to read again (of webhooks, both ways), encrypted at rest.
 
 The key is handed over by the service manager (`LoadCredential=appliance.key:…`), or lies in `DIR/run/appliance.key`,
 which only its own user can read. It is in no backup: a stolen copy of the log opens nothing. AES-256-GCM; the
-endpoint's id is bound in, so that a sealed text cannot be moved to another endpoint.
+owner's id is bound in, so that a sealed text cannot be moved to another owner.
 """
 
 from __future__ import annotations

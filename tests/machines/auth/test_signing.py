@@ -8,7 +8,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from appliance.egress.webhooks.signing import (
+from appliance.auth.signing import (
     body_signature,
     check_secret,
     make_key_pair,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.egress.webhooks.vault import FILE, Sealed, Vault, load_key
+from appliance.auth.vault import FILE, Sealed, Vault, load_key
 from appliance.errors import ConfigError
 
 

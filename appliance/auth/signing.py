@@ -1,8 +1,8 @@
-"""Signatures under a webhook, and the secrets they are made with.
+"""Signatures under a webhook, made and checked, and the secrets they are made with.
 
-Two schemes go out side by side. Standard Webhooks signs `id.timestamp.body`, so that an old request cannot be
-sent again; while a secret is being replaced, both sign. The older `sha256=` header signs the body alone, with the
-secret's text as the key and not the bytes it stands for: its receivers expect it so.
+Two schemes go out side by side, and either may come in. Standard Webhooks signs `id.timestamp.body`, so that an old
+request cannot be sent again; while a secret is being replaced, both sign. The older `sha256=` header signs the body
+alone, with the secret's text as the key and not the bytes it stands for: its receivers expect it so.
 
 Source: the Standard Webhooks specification; RFC 2104; RFC 8032. Pure.
 """
@@ -23,11 +23,13 @@ from appliance.errors import Rejected
 __all__ = [
     "SECRET_BYTES",
     "body_signature",
+    "body_signed",
     "check_secret",
     "make_key_pair",
     "make_secret",
     "public_key",
     "standard_signature",
+    "standard_signed",
 ]
 
 SYMMETRIC, PRIVATE, PUBLIC = "whsec_", "whsk_", "whpk_"
@@ -35,6 +37,7 @@ SECRET_BYTES = 32
 LEAST, MOST = 24, 64  # bytes of a symmetric secret
 LONGEST = 512  # characters of any secret
 SEED_BYTES = 32
+MOST_SIGNATURES = 10  # looked at in one header
 
 
 def make_secret(random: bytes) -> str:
@@ -98,6 +101,21 @@ def standard_signature(secrets: Sequence[str], id: str, timestamp: int, body: by
 def body_signature(secret: str, body: bytes) -> str:
     """The headers `X-Matric-Signature` and `X-Fortemi-Signature`: `sha256=` and 64 hex digits."""
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def body_signed(secrets: Sequence[str], given: str, body: bytes) -> bool:
+    """Whether a header like `X-Fortemi-Signature` was made with one of the secrets."""
+    return any(hmac.compare_digest(body_signature(secret, body).encode(), given.encode()) for secret in secrets)
+
+
+def standard_signed(secrets: Sequence[str], id: str, timestamp: int, given: str, body: bytes) -> bool:
+    """Whether one of the signatures in a header `webhook-signature` was made with one of the secrets.
+
+    How old the timestamp may be is the caller's to say.
+    """
+    wanted = [one.encode() for one in standard_signature(secrets, id, timestamp, body).split()]
+    found = [one.encode() for one in given.split()[:MOST_SIGNATURES]]
+    return any(hmac.compare_digest(one, other) for one in wanted for other in found)
 
 
 def _sign(secret: str, signed: bytes) -> str:
