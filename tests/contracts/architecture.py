@@ -49,6 +49,8 @@ DOING_BESIDES = {
     "appliance/egress/webhooks/sender.py": "resolves, connects, and waits for the answer",
     "appliance/auth/vault.py": "reads its key",
     "appliance/resilience/turns.py": "carries a change out although its caller leaves",
+    "appliance/jobs/run.py": "holds the scope an attempt runs in",
+    "appliance/jobs/worker.py": "runs handlers against the clock",
     "appliance/model/ports.py": "the signature of a service names trio's task status",
     "appliance/bus/catchup.py": "waits for the log and the socket of one member",
     "appliance/log/writer.py": "the one writing thread",
