@@ -41,8 +41,6 @@ from appliance.model.catalog import Catalog
 from appliance.model.channels import CATEGORY
 from appliance.model.event import Draft, Event, Namespace
 from appliance.model.principal import WRITE, Principal
-from appliance.plugins.host import Host
-from appliance.plugins.registry import discover
 from appliance.storage.ports import Engine
 from appliance.storage.schedule import Backups
 from appliance.supervise.calm import calm_collector
@@ -197,12 +195,17 @@ class House:
         self.webhooks = ground.webhooks(
             settings, vault, self.log, self.catalog, world, self.shelf, self._tell, self._source
         )
-        self.plugins = Host(
-            discover(settings.plugins, paths=settings.plugins_path, source=loaded.plugin_source),
-            emit=self._emit,
-            retain=self._keep,
-            declare=self.catalog.declare,
-            world=world,
+        self.plugins = ground.plugins(
+            loaded,
+            self.log,
+            self.door,
+            self.bus,
+            self.catalog,
+            self.identity,
+            world,
+            self.shelf,
+            self._keep,
+            lambda gone, new: self.front.mount(gone, new),
         )
         self.backups = Backups(
             engine,
@@ -316,11 +319,6 @@ class House:
         if found is None:
             raise NotFound("the namespace does not exist any more")
         return found
-
-    async def _emit(self, drafts: Sequence[Draft]) -> Sequence[Event]:
-        space = self.identity.namespace(DEFAULT)
-        who = Principal(space, frozenset({WRITE}), subject="plugin")
-        return await self.door.write(who, [labelled(draft, who, kind="system") for draft in drafts])
 
     def _keep(self, category: str, seconds: float) -> None:
         self._keeping.declared[category] = seconds

@@ -9,8 +9,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 
 from appliance import __version__
+from appliance.auth.service import Identity
 from appliance.auth.signed import SignedTokens
+from appliance.auth.store import DEFAULT
 from appliance.auth.vault import Vault, load_key
+from appliance.bus import Bus
 from appliance.config.load import Loaded
 from appliance.config.schema import Settings
 from appliance.dashboard.naming import Naming
@@ -18,10 +21,15 @@ from appliance.egress.webhooks.addresses import Guard
 from appliance.egress.webhooks.occasions import TYPES
 from appliance.egress.webhooks.sender import Resolver
 from appliance.egress.webhooks.service import Webhooks
+from appliance.ingress.door import Door
 from appliance.log import Log
 from appliance.model.catalog import Catalog
-from appliance.model.event import Draft
+from appliance.model.event import Draft, Namespace
 from appliance.model.letters import Shelf
+from appliance.plugins.host import Host, Retain
+from appliance.plugins.outside import Outside
+from appliance.plugins.ports import Mount
+from appliance.plugins.registry import discover
 from appliance.storage.ports import Engine
 from appliance.storage.sqlite import SqliteEngine
 from appliance.supervise.activation import inherited
@@ -34,7 +42,7 @@ from appliance.web.reach import lan_addresses
 from appliance.web.tls import Tls
 from appliance.world import World
 
-__all__ = ["about", "certificate", "engine", "listeners", "naming", "signed_tokens", "vault", "webhooks"]
+__all__ = ["about", "certificate", "engine", "listeners", "naming", "plugins", "signed_tokens", "vault", "webhooks"]
 
 
 def engine(loaded: Loaded, place: Place) -> Engine:
@@ -121,6 +129,40 @@ def webhooks(
         timeout=chosen.timeout,
         schedule=chosen.schedule,
         concurrency=chosen.concurrency,
+    )
+
+
+def plugins(
+    loaded: Loaded,
+    log: Log,
+    door: Door,
+    bus: Bus,
+    catalog: Catalog,
+    identity: Identity,
+    world: World,
+    shelf: Shelf,
+    retain: Retain,
+    mount: Mount,
+) -> Host:
+    """What runs the plugins there are. Raises ConfigError: a line of the list cannot be used."""
+    settings = loaded.settings
+
+    def spaces() -> list[Namespace]:
+        home = identity.namespace(DEFAULT)
+        return [home, *(space for space in identity.namespaces if space.key != home.key)]
+
+    return Host(
+        discover(settings.plugins, paths=settings.plugins_path, source=loaded.plugin_source),
+        log=log,
+        write=door.write,
+        announce=bus.announce,
+        spaces=spaces,
+        catalog=catalog,
+        retain=retain,
+        mount=mount,
+        outside=Outside(Guard(settings.webhooks.allow), Resolver()),
+        world=world,
+        shelf=shelf,
     )
 
 

@@ -14,7 +14,7 @@ from appliance.errors import Forbidden, Rejected
 from appliance.model.event import Draft
 from appliance.model.principal import ADMIN, MCP, Principal
 
-__all__ = ["LABELS", "LONGEST_LABEL", "labelled"]
+__all__ = ["LABELS", "LONGEST_LABEL", "labelled", "memory_of"]
 
 LABELS = frozenset({"memory", "actor", "correlationId", "causationId"})
 LONGEST_LABEL = 200  # characters
@@ -45,7 +45,7 @@ def labelled(
     """
     given = {} if draft.metadata is None else _members(draft.metadata)
     labels: dict[str, object] = {name: value for name, value in given.items() if name not in LABELS}
-    said = {"memory": _memory(principal, memory), "correlationId": correlation, "causationId": causation}
+    said = {"memory": memory_of(principal, memory), "correlationId": correlation, "causationId": causation}
     for name, value in said.items():
         if value:
             labels[name] = _checked(name, value)
@@ -53,7 +53,13 @@ def labelled(
     return msgspec.structs.replace(draft, metadata=msgspec.json.encode(labels).decode())
 
 
-def _memory(principal: Principal, memory: str) -> str:
+def memory_of(principal: Principal, memory: str) -> str:
+    """The memory that what a caller writes is in, given the one it names; "": none.
+
+    Raises:
+        Forbidden: the caller is bound to others.
+        Rejected: it is bound to several and names none.
+    """
     bound = principal.memories
     if not bound or memory in bound:
         return memory

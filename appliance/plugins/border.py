@@ -7,7 +7,7 @@ line; Trio's cancellation alone passes as it is.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -17,7 +17,8 @@ import trio
 
 from appliance.api import Misdeclared, PanelDoor, ServiceDoor
 from appliance.errors import ApplianceError, Unavailable
-from appliance.plugins.declared import OFFERS, asked
+from appliance.plugins.asking import Asked
+from appliance.plugins.threads import InThread
 from appliance.supervise.tree import first_cause, one_line
 
 __all__ = ["Crash", "PanelView", "PluginCrashed", "contained", "serve", "show", "translated"]
@@ -59,7 +60,7 @@ class PanelView:
     error: str = ""
 
 
-async def serve(door: ServiceDoor, offers: Mapping[str, Any]) -> NoReturn:
+async def serve(door: ServiceDoor, ask: Asked, offers: Mapping[str, Any]) -> NoReturn:
     """Run a declared service; only raising ends it.
 
     `Unavailable` is no crash: whoever lets it pass waits for what is not there now, and begins again.
@@ -68,7 +69,7 @@ async def serve(door: ServiceDoor, offers: Mapping[str, Any]) -> NoReturn:
     while True:
         begun = trio.current_time()
         try:
-            await contained(door.handler, offers)
+            await contained(ask, offers)
         except Unavailable as refusal:
             lasted = trio.current_time() - begun
             pause = min(max(2 * pause if lasted < LONGEST_WAIT else 0.0, refusal.retry_after), LONGEST_WAIT)
@@ -79,11 +80,19 @@ async def serve(door: ServiceDoor, offers: Mapping[str, Any]) -> NoReturn:
             raise Misdeclared(f"service {door.name} returned", hint=hint)
 
 
-async def contained(handler: Callable[..., Awaitable[Any]], offers: Mapping[str, Any]) -> Any:
-    """Call a plugin's handler with what it asks for. Whatever it raises becomes an `Exception`."""
-    wanted = {name: offers[name] for name in asked(handler, OFFERS, handler.__name__)}
+async def contained(
+    ask: Asked, offers: Mapping[str, Any], given: Mapping[str, Any] | None = None, *, aside: InThread | None = None
+) -> Any:
+    """Call a plugin's handler with what it asks for. Whatever it raises becomes an `Exception`.
+
+    Args:
+        given: arguments of its own.
+        aside: it is a blocking function, and this runs it.
+    """
     with translated():
-        return await handler(**wanted)
+        if aside is not None:
+            return await aside(lambda: ask.call(offers, given))
+        return await ask.call(offers, given)
 
 
 @contextmanager
@@ -105,11 +114,11 @@ def _strange(crash: BaseException) -> BaseException | None:
     return None if isinstance(crash, Exception | trio.Cancelled) else crash
 
 
-async def show(plugin: str, door: PanelDoor, offers: Mapping[str, Any]) -> PanelView:
+async def show(plugin: str, door: PanelDoor, ask: Asked, offers: Mapping[str, Any]) -> PanelView:
     """Evaluate a panel within its time. It always gives a view."""
     try:
         with trio.move_on_after(PANEL_TIMEOUT) as limit:
-            values = await contained(door.handler, offers)
+            values = await contained(ask, offers)
             if not isinstance(values, Mapping):
                 return PanelView(plugin, door.title, error=f"the panel gave {type(values).__name__}, not a mapping")
             return PanelView(plugin, door.title, msgspec.to_builtins(values, str_keys=True))

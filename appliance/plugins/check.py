@@ -39,8 +39,9 @@ def check(found: Found) -> list[Finding]:
     plugin = _try(found, "import", lambda: _load(found), findings)
     if plugin is None:
         return findings
-    if not (plugin.events or plugin.services or plugin.panels):
-        hint = "declare an event, a service or a panel"
+    doors = (plugin.events, plugin.routes, plugin.consumers, plugin.jobs, plugin.actions, plugin.services)
+    if not any(doors) and not plugin.panels:
+        hint = "declare an event, a route, a consumer, a job, an action, a service or a panel"
         findings.append(Finding(found.name, "doors", "the plugin declares nothing", hint))
     _try(found, "doors", lambda: examine(plugin), findings)
     _try(found, "config", lambda: decode_config(found, plugin.config), findings)

@@ -6,50 +6,41 @@ loaded at all, the whole plugin ends, and the host parks it. What it started end
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 import trio
 
 from appliance.api import Misdeclared, PanelDoor, Rejected, ServiceDoor
-from appliance.model.types import EventType
+from appliance.model.http import Route
 from appliance.plugins import loader
+from appliance.plugins.asking import Asked
 from appliance.plugins.border import Crash, PanelView, PluginCrashed, serve, show, translated
-from appliance.plugins.context import Emit, InThread, PluginContext
+from appliance.plugins.context import PluginContext
 from appliance.plugins.declared import Declarations, examine
+from appliance.plugins.desk import Desk
+from appliance.plugins.ports import Ports
+from appliance.plugins.reception import Reception
 from appliance.plugins.registry import Found, decode_config
-from appliance.plugins.stall import Stall, StallWatch
+from appliance.plugins.stall import Stall
+from appliance.plugins.threads import threads
+from appliance.plugins.workers import job_type
 from appliance.supervise.restarts import Limits, Restarts
 from appliance.supervise.supervisor import Child, OnCrash, Supervisor
 from appliance.supervise.tree import Node, first_cause
-from appliance.world import World
 
-__all__ = ["Declare", "Guest", "Ports"]
+__all__ = ["Guest"]
 
 log = structlog.get_logger("plugins")
 
-Declare = Callable[[EventType, str], None]  # of the plugin of this name; raises Rejected to refuse it
-
 IMPORT_BUDGET = 5.0  # seconds an import may hold the loop: it reads files and happens once
 DRAIN_GRACE = 2.0  # seconds; a plugin's services have nothing in flight that is not in the log
-THREADS = 4  # of one plugin at once, so that none can take all the process has
 
 STALLS = Limits(budget=3, settled=60.0)  # interruptions forgiven; a plugin may catch them and block again
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What every plugin is joined to."""
-
-    emit: Emit
-    world: World
-    watch: StallWatch
-    retain: Callable[[str, Mapping[str, float]], None]  # (plugin, {category: seconds}); raises to refuse the plugin
-    declare: Declare
-    limits: Limits = field(default_factory=Limits)  # of each service
 
 
 class Guest:
@@ -60,31 +51,55 @@ class Guest:
         self.declared: Declarations | None = None  # None: not loaded, or it could not be
         self.crash = Crash()  # the last one since it was loaded
         self.stalls = 0
+        self.failures: Counter[str] = Counter()  # of handlers, since it was loaded: "route GET /api/v1/notes"
+        self.desk: Desk[Any] | None = None  # None: it does not run
+        self.routes: tuple[Route, ...] = ()  # in the front's table
         self._ports = ports
         self._services: Supervisor | None = None
-        self._context: PluginContext[Any] | None = None
         self._strikes = Restarts(STALLS)
         self._condemned = trio.Event()
+        self._life = trio.CancelScope()
 
     @property
     def name(self) -> str:
         return self.found.name
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        self.declared = self._services = self._context = None
-        self.crash = Crash()
+        while True:
+            self._life = trio.CancelScope()
+            with self._life:
+                await self._live(task_status)
+            task_status = trio.TASK_STATUS_IGNORED  # what begins again was ready once
+
+    def restart(self) -> None:
+        """Load it afresh, config and code, and begin again."""
+        self._life.cancel()
+
+    async def _live(self, task_status: trio.TaskStatus[None]) -> None:
+        self.declared = self._services = None
+        self.crash, self.failures = Crash(), Counter()
         self._strikes, self._condemned = Restarts(STALLS), trio.Event()
         self._strikes.ready(self._ports.world.now())
         with self._noted():
             declared = self.declared = self._load()
-            config = decode_config(self.found, declared.plugin.config)
+            desk = self._joined(declared, decode_config(self.found, declared.plugin.config))
             self._ports.retain(self.name, declared.retention)
             self._declare(declared)
-        self._context = self._joined(declared, config)
-        self._services = self._supervisor(declared, self._context)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._execute_sentence)
-            await self._services.run(task_status=task_status)
+            self._mount(declared)
+        try:
+            with self._noted():
+                self._offer_jobs(declared, desk)
+            self.desk = desk
+            self._services = self._supervisor(declared, desk)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._execute_sentence)
+                await self._services.run(task_status=task_status)
+        finally:
+            self.desk = None
+            if self._ports.jobs is not None:
+                self._ports.jobs.forget(self.name)
+            with trio.CancelScope(shield=True), trio.move_on_after(DRAIN_GRACE):
+                await desk.http.aclose()
 
     async def drain(self) -> None:
         if self._services is not None:
@@ -102,13 +117,19 @@ class Guest:
             self._condemned.set()
         self._strikes.ready(now)
 
-    def panels(self) -> list[PanelDoor]:
-        """What can be shown now."""
-        return [] if self.declared is None or self._context is None else list(self.declared.plugin.panels.values())
+    def failed(self, what: str, error: Exception) -> None:
+        """A handler went wrong; the plugin goes on."""
+        self.failures[what] += 1
+        self.crash = Crash.of(first_cause(error))
 
-    async def show(self, door: PanelDoor) -> PanelView:
-        assert self._context is not None  # `panels` offered it
-        return await show(self.name, door, self._context.offers())
+    def panels(self) -> list[tuple[PanelDoor, Asked]]:
+        """What can be shown now."""
+        return [] if self.declared is None or self.desk is None else list(self.declared.panels)
+
+    async def show(self, door: PanelDoor, ask: Asked) -> PanelView:
+        """A card of `panels`, as it is now."""
+        assert self.desk is not None  # `panels` offered it
+        return await show(self.name, door, ask, PluginContext.at_large(self.desk).offers())
 
     def _load(self) -> Declarations:
         if self.found.problem is not None:
@@ -121,18 +142,40 @@ class Guest:
     def _declare(self, declared: Declarations) -> None:
         for type in declared.event_types:
             try:
-                self._ports.declare(type, self.name)
+                self._ports.catalog.declare(type, self.name)
             except Rejected as error:
                 raise Misdeclared(error.message, hint=error.hint) from error
 
-    def _joined(self, declared: Declarations, config: Any) -> PluginContext[Any]:
-        line = structlog.get_logger("plugin").bind(plugin=self.name)
-        return PluginContext(declared, config, line, self._ports.world, self._ports.emit, _in_a_thread())
+    def _mount(self, declared: Declarations) -> None:
+        reception = Reception(self.name, lambda: self.desk, lambda: self.crash, self.failed)
+        routes = tuple(reception.route(door, ask) for door, ask in declared.routes)
+        gone, self.routes = self.routes, ()
+        try:
+            self._ports.mount(gone, routes)
+        except ValueError as error:
+            raise Misdeclared(f"plugin {self.name}: {error}", hint="choose another path") from error
+        self.routes = routes
 
-    def _supervisor(self, declared: Declarations, context: PluginContext[Any]) -> Supervisor:
+    def _offer_jobs(self, declared: Declarations, desk: Desk[Any]) -> None:
+        if self._ports.jobs is None:
+            return
+        for work in declared.jobs:
+            try:
+                self._ports.jobs.register(job_type(work, desk, self.failed))
+            except Rejected as error:
+                raise Misdeclared(error.message, hint=error.hint) from error
+
+    def _joined(self, declared: Declarations, config: Any) -> Desk[Any]:
+        line = structlog.get_logger("plugin").bind(plugin=self.name)
+        client = self._ports.outside.client(config)
+        folder, table = self.found.folder, self.found.table
+        return Desk(declared, config, line, self._ports, threads(), client, folder, table)
+
+    def _supervisor(self, declared: Declarations, desk: Desk[Any]) -> Supervisor:
+        offers = PluginContext.at_large(desk).offers()
         services = [
-            Child(_Running(door, context.offers(), self._noted), OnCrash.RESTART, limits=self._ports.limits)
-            for door in declared.plugin.services.values()
+            Child(_Running(door, ask, offers, self._noted), OnCrash.RESTART, limits=self._ports.limits)
+            for door, ask in declared.services
         ]
         return Supervisor(self.name, services, world=self._ports.world, grace=DRAIN_GRACE)
 
@@ -159,6 +202,7 @@ class _Running:
     """One declared service, as the supervisor wants it."""
 
     door: ServiceDoor
+    ask: Asked
     offers: Mapping[str, Any]
     noted: Callable[[], Any]
 
@@ -169,17 +213,7 @@ class _Running:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         task_status.started()  # a plugin's service has no readiness of its own: running is all we know
         with self.noted():
-            await serve(self.door, self.offers)
+            await serve(self.door, self.ask, self.offers)
 
     async def drain(self) -> None:
         """Its events are in the log already; cancellation is polite enough."""
-
-
-def _in_a_thread() -> InThread:
-    """Threads for one plugin. A wait that is cancelled leaves the thread alone: it cannot hold up a stop."""
-    limiter = trio.CapacityLimiter(THREADS)
-
-    async def aside(work: Callable[[], Any], /) -> Any:
-        return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
-
-    return aside

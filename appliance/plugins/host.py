@@ -8,12 +8,18 @@ from dataclasses import dataclass
 import structlog
 import trio
 
-from appliance.api import Misdeclared, PanelDoor
+from appliance.api import Misdeclared, NotFound, PanelDoor
 from appliance.clock import stamp
-from appliance.model.types import EventType
+from appliance.model.catalog import Catalog
+from appliance.model.event import Event, Namespace
+from appliance.model.http import Route
+from appliance.model.jobs import Jobs
+from appliance.model.letters import Shelf
+from appliance.plugins.asking import Asked
 from appliance.plugins.border import Crash, PanelView
-from appliance.plugins.context import Emit
-from appliance.plugins.guest import Declare, Guest, Ports
+from appliance.plugins.guest import Guest
+from appliance.plugins.outside import Outside
+from appliance.plugins.ports import Mount, Ports, Records, Write
 from appliance.plugins.registry import Found
 from appliance.plugins.stall import Stall, StallWatch
 from appliance.supervise.restarts import Limits
@@ -54,10 +60,6 @@ class PluginStatus:
     panels: tuple[str, ...]
 
 
-def _to_nobody(type: EventType, plugin: str) -> None:
-    """For a host without a catalog."""
-
-
 class Host:
     """Runs plugins side by side, each behind its own wall."""
 
@@ -67,19 +69,28 @@ class Host:
         self,
         found: Sequence[Found],
         *,
-        emit: Emit,
+        log: Records,
+        write: Write,
+        announce: Callable[[Event], None],
+        spaces: Callable[[], Sequence[Namespace]],
+        catalog: Catalog,
         retain: Retain,
+        mount: Mount,
+        outside: Outside,
         world: World,
-        declare: Declare = _to_nobody,
+        jobs: Jobs | None = None,
+        shelf: Shelf | None = None,
         watch: StallWatch | None = None,
         limits: Limits | None = None,
     ) -> None:
         """
         Args:
             found: what `registry.discover` gave.
-            emit: appends drafts in the plugins' namespace, all or nothing.
+            log, write, announce: reading, the door, and telling of what is not stored.
+            spaces: the namespaces there are; the first is `default`.
             retain: is told each category's declared retention before its plugin starts.
-            declare: is told each type of event a plugin declares, and its name, before the plugin starts.
+            mount: takes routes out of the front's table and brings others; raises ValueError: one is taken.
+            outside: where plugins may send requests.
             watch: interrupts plugins that hold the loop.
             limits: how often a crashing service comes back before its plugin is parked.
         """
@@ -87,7 +98,21 @@ class Host:
         self._retain = retain
         self._keepers: dict[str, tuple[str, float]] = {}  # category -> (plugin, seconds)
         self._watch = watch or StallWatch()
-        ports = Ports(emit, world, self._watch, self._keep, declare, limits or Limits())
+        ports = Ports(
+            world,
+            self._watch,
+            log,
+            write,
+            announce,
+            spaces,
+            catalog,
+            self._keep,
+            mount,
+            outside,
+            jobs,
+            shelf,
+            limits or Limits(),
+        )
         self._guests = {one.name: Guest(one, ports) for one in found if one.enabled or one.problem}
         self._supervisor = Supervisor(
             self.name, [Child(guest, OnCrash.PARK, limits=AT_ONCE) for guest in self._guests.values()], world=world
@@ -103,13 +128,24 @@ class Host:
     def branches(self) -> tuple[Node, ...]:
         return self._supervisor.branches()
 
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Of all plugins, as they are in the front's table."""
+        return tuple(route for guest in self._guests.values() for route in guest.routes)
+
     def restart(self, name: str) -> None:
-        """Load a parked plugin afresh, config and code, and start it.
+        """Load a plugin afresh, config and code, and start it.
 
         Raises:
-            NotFound: no plugin of this name is parked.
+            NotFound: there is none of this name that is on.
         """
-        self._supervisor.restart(name)
+        guest = self._guests.get(name)
+        if guest is None:
+            raise NotFound(f"no plugin {name!r} is on", hint="appliance plugin list")
+        if guest.desk is not None:
+            guest.restart()
+        else:
+            self._supervisor.restart(name)
 
     def snapshot(self) -> tuple[PluginStatus, ...]:
         """Every plugin that was found, running or not, by name."""
@@ -119,15 +155,15 @@ class Host:
     async def panels(self) -> tuple[PanelView, ...]:
         """The cards of all running plugins. A slow or broken one costs its own card, and nobody else's time."""
         ready = [self._guests[node.name] for node in self.branches() if node.state is State.READY]
-        wanted = [(guest, door) for guest in ready for door in guest.panels()]
+        wanted = [(guest, *shown) for guest in ready for shown in guest.panels()]
         views: dict[int, PanelView] = {}
 
-        async def look(place: int, guest: Guest, door: PanelDoor) -> None:
-            views[place] = await guest.show(door)
+        async def look(place: int, guest: Guest, door: PanelDoor, ask: Asked) -> None:
+            views[place] = await guest.show(door, ask)
 
         async with trio.open_nursery() as nursery:
-            for place, (guest, door) in enumerate(wanted):
-                nursery.start_soon(look, place, guest, door)
+            for place, (guest, door, ask) in enumerate(wanted):
+                nursery.start_soon(look, place, guest, door, ask)
         return tuple(views[place] for place in range(len(wanted)))
 
     def _stalled(self, stall: Stall) -> None:

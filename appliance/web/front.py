@@ -122,6 +122,10 @@ class Front:
             "bugs": meter.bugs,
         }
 
+    def mount(self, gone: Sequence[Route], new: Sequence[Route]) -> None:
+        """Change the table of routes while it is served; see `Router.mount`."""
+        self._shared.router.mount(gone, new)
+
     # -- the service ------------------------------------------------------------------------
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

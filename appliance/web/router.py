@@ -7,7 +7,7 @@ Exact paths win over templates, earlier templates over later ones.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -81,6 +81,26 @@ class Router:
             self._add(route)
         self._sockets = [(compile_path(socket.path), socket) for socket in sockets]
 
+    def mount(self, gone: Sequence[Route], new: Sequence[Route]) -> None:
+        """Take some routes away and bring others, while requests are answered. What is being answered goes on.
+
+        Raises:
+            ValueError: one is taken, or lies where others answer already; of `new` there is none then.
+        """
+        for route in gone:
+            self._remove(route)
+        others = list(self._templates.items())
+        added: list[Route] = []
+        try:
+            for route in new:
+                self._check_free(route, others)
+                self._add(route)
+                added.append(route)
+        except ValueError:
+            for route in added:
+                self._remove(route)
+            raise
+
     def plan(self, method: str, path: str) -> Plan:
         """What to do with a request; never fails, since a refusal is a plan too."""
         found, params = self._find(path)
@@ -121,6 +141,22 @@ class Router:
         if route.method in path.methods:
             raise ValueError(f"two routes for {route.method} {route.path}")
         path.methods[route.method] = route
+
+    def _remove(self, route: Route) -> None:
+        paths = self._templates if "{" in route.path else self._exact
+        found = paths[route.path]
+        path = found[1] if isinstance(found, tuple) else found
+        del path.methods[route.method]
+        if not path.methods:
+            del paths[route.path]
+        self._plans.pop(route, None)
+
+    def _check_free(self, route: Route, others: Sequence[tuple[str, tuple[re.Pattern[str], _Path]]]) -> None:
+        """An exact path would win over a template of others, and a template lose against one of its form."""
+        for text, (pattern, _) in others:
+            same = text != route.path and _PARAMETER.sub("{}", text) == _PARAMETER.sub("{}", route.path)
+            if same or ("{" not in route.path and pattern.fullmatch(route.path)):
+                raise ValueError(f"{route.method} {route.path} lies under {text}, which others answer already")
 
     def _find(self, path: str) -> tuple[_Path | None, dict[str, str]]:
         exact = self._exact.get(path)

@@ -24,7 +24,7 @@ import idna
 
 from appliance.errors import ConfigError, Rejected
 
-__all__ = ["Guard", "Target", "TargetRefused"]
+__all__ = ["PORTS", "Guard", "Target", "TargetRefused"]
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

@@ -20,7 +20,7 @@ import trio
 from appliance.egress.webhooks.addresses import Guard, Target, TargetRefused
 from appliance.egress.webhooks.verdicts import Outcome, Verdict, of_status
 
-__all__ = ["Resolve", "Resolver", "Result", "Sender"]
+__all__ = ["Judged", "Resolve", "Resolver", "Result", "Sender", "judged"]
 
 MOST_READ = 64 * 1024  # bytes of an answer
 MOST_KEPT = 4 * 1024  # of them, for people
@@ -79,7 +79,7 @@ class Sender:
             ssl_context=tls,
             max_connections=connections,
             keepalive_expiry=IDLE,
-            network_backend=_Judged(guard, self._addresses),
+            network_backend=Judged(guard, resolve),
         )
 
     async def send(self, url: str, headers: Sequence[tuple[str, str]], body: bytes, *, fresh: bool = False) -> Result:
@@ -92,7 +92,7 @@ class Sender:
             target = self._guard.target(url)
             with trio.fail_after(self._timeout):
                 if fresh:
-                    await self._addresses(target)
+                    await judged(self._guard, self._resolve, target)
                 return await self._post(target, headers, body)
         except TargetRefused as refusal:
             return Result(Verdict(Outcome.FAILED, "refused"), detail=refusal.message)
@@ -125,20 +125,26 @@ class Sender:
                 given.get(b"retry-after", b"").decode("latin-1"),
             )
 
-    async def _addresses(self, target: Target) -> Sequence[str]:
-        """Raises TargetRefused, OSError."""
-        if target.address is not None:
-            return [str(address) for address in self._guard.judge(target, [str(target.address)])]
-        found = await self._resolve(target.host, target.port)
-        return [str(address) for address in self._guard.judge(target, list(found))]
+
+async def judged(guard: Guard, resolve: Resolve, target: Target) -> Sequence[str]:
+    """The addresses of a target, all of which may be gone to. Raises TargetRefused, OSError."""
+    if target.address is not None:
+        return [str(address) for address in guard.judge(target, [str(target.address)])]
+    found = await resolve(target.host, target.port)
+    return [str(address) for address in guard.judge(target, list(found))]
 
 
-class _Judged(httpcore.AsyncNetworkBackend):
-    """Connects to judged addresses only."""
+class Judged(httpcore.AsyncNetworkBackend):
+    """Connects to judged addresses only.
 
-    def __init__(self, guard: Guard, addresses: Callable[[Target], Awaitable[Sequence[str]]]) -> None:
+    Args:
+        most: bytes that are read of each answer.
+    """
+
+    def __init__(self, guard: Guard, resolve: Resolve, *, most: int = MOST_READ) -> None:
         self._guard = guard
-        self._addresses = addresses
+        self._resolve = resolve
+        self._most = most
         self._inner = httpcore.TrioBackend()
 
     async def connect_tcp(
@@ -152,10 +158,10 @@ class _Judged(httpcore.AsyncNetworkBackend):
         trouble: Exception = httpcore.ConnectError(f"{host} has no address")
         authority = f"[{host}]" if ":" in host else host
         target = self._guard.target(f"http://{authority}:{port}")
-        for address in (await self._addresses(target))[:MOST_TRIED]:
+        for address in (await judged(self._guard, self._resolve, target))[:MOST_TRIED]:
             try:
                 stream = await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
-                return _Measured(stream)
+                return _Measured(stream, self._most)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 trouble = error
         raise trouble
@@ -174,14 +180,14 @@ class _Enough(httpcore.ReadError):
 
 
 class _Measured(httpcore.AsyncNetworkStream):
-    """A connection that gives `MOST_READ` bytes for each request.
+    """A connection that gives so many bytes for each request.
 
     The end comes from below, since the generators above do not close each other when one is left early.
     """
 
-    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
+    def __init__(self, inner: httpcore.AsyncNetworkStream, most: int) -> None:
         self._inner = inner
-        self._left = MOST_READ
+        self._most = self._left = most
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self._left <= 0:
@@ -191,7 +197,7 @@ class _Measured(httpcore.AsyncNetworkStream):
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._left = MOST_READ
+        self._left = self._most
         await self._inner.write(buffer, timeout)
 
     async def aclose(self) -> None:
@@ -200,7 +206,7 @@ class _Measured(httpcore.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
-        return _Measured(await self._inner.start_tls(ssl_context, server_hostname, timeout))
+        return _Measured(await self._inner.start_tls(ssl_context, server_hostname, timeout), self._most)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)

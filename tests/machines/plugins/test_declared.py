@@ -9,7 +9,9 @@ from uuid import UUID
 import pytest
 
 from appliance.api import UNSET, Misdeclared, Plugin, Rejected, UnsetType
-from appliance.plugins.declared import OFFERS, StreamTemplate, asked, examine, seconds
+from appliance.plugins.asking import asked
+from appliance.plugins.declared import examine, seconds
+from appliance.plugins.templates import StreamTemplate
 
 
 @dataclass
@@ -143,7 +145,7 @@ def test_names_are_declared_once():
 def test_handler_is_asked_for_its_arguments_once_and_by_name():
     async def handler(ctx, log, own=3) -> None: ...
 
-    assert asked(handler, OFFERS, "service handler") == {"ctx", "log"}
+    assert asked(handler, "service handler").offered == {"ctx", "log"}
 
 
 def test_handler_that_cannot_be_called_is_refused_before_anything_runs():

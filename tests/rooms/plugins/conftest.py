@@ -5,39 +5,58 @@ from __future__ import annotations
 import textwrap
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
+from appliance.egress.webhooks.addresses import Guard
+from appliance.egress.webhooks.sender import Resolver
+from appliance.ingress.door import Door
 from appliance.model.catalog import Catalog
-from appliance.model.event import Draft, Event
+from appliance.model.event import Event, Namespace
+from appliance.model.http import Request, Response
+from appliance.model.principal import Principal
 from appliance.plugins.host import Host, PluginStatus
+from appliance.plugins.outside import Outside
 from appliance.plugins.registry import discover
 from appliance.supervise.restarts import Limits
+from appliance.testing.memory_log import MemoryLog
+from appliance.testing.queue import Queue
+from appliance.testing.shelf import MemoryShelf
+from appliance.web.limits import Limits as WebLimits
+from appliance.web.router import Router, failure
 from appliance.world import RealWorld
 
 
-@dataclass
 class Ledger:
-    """Remembers what plugins emit, and when."""
+    """A log in memory that remembers when things were written."""
 
-    events: list[Event] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
-    refusal: Exception | None = None
-    news: trio.Event = field(default_factory=trio.Event)
+    def __init__(self, world: RealWorld) -> None:
+        self.events: list[Event] = []
+        self.times: list[float] = []
+        self.told: list[Event] = []
+        self.news = trio.Event()
+        self.log = MemoryLog(world, self.publish)
+        self.door = Door(self.log)
+        self.followers: list[Callable[[Sequence[Event]], None]] = []
 
-    async def append(self, drafts: Sequence[Draft]) -> list[Event]:
-        await trio.lowlevel.checkpoint()
-        if self.refusal is not None:
-            raise self.refusal
-        stored = [self._stored(draft, n) for n, draft in enumerate(drafts, len(self.events))]
-        self.events += stored
-        self.times += [trio.current_time()] * len(stored)
+    @property
+    def refusal(self) -> Exception | None:
+        return self.log.refusal
+
+    @refusal.setter
+    def refusal(self, refusal: Exception | None) -> None:
+        self.log.refusal = refusal
+
+    def publish(self, events: Sequence[Event]) -> None:
+        self.events += events
+        self.times += [trio.current_time()] * len(events)
         self.news.set()
-        return stored
+        for follower in self.followers:
+            follower(events)
 
     async def first(self, type: str) -> Event:
         while not (found := self.of(type)):
@@ -48,9 +67,6 @@ class Ledger:
     def of(self, type: str) -> list[Event]:
         return [event for event in self.events if event.type == type]
 
-    def _stored(self, draft: Draft, n: int) -> Event:
-        return Event(1, draft.stream, draft.type, n, n + 1, f"id-{n}", draft.data, None, 0)
-
 
 @dataclass
 class Running:
@@ -58,6 +74,20 @@ class Running:
     ledger: Ledger
     retained: list[tuple[str, float]]
     catalog: Catalog
+    router: Router
+    queue: Queue
+    shelf: MemoryShelf
+
+    async def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> Response:
+        """As the front asks; header `scopes` says who."""
+        lines = {name.replace("_", "-"): value for name, value in headers.items()}
+        plan = self.router.plan(method, path)
+        request = Request(method, path, "", lines, body, request_id="r-1", params=plan.params)
+        try:
+            begun = plan.begin(request)
+            return begun if isinstance(begun, Response) else await begun
+        except Exception as error:  # noqa: BLE001 - as the lanes do
+            return failure(error, request)
 
     def status(self, name: str) -> PluginStatus:
         return next(one for one in self.host.snapshot() if one.name == name)
@@ -67,6 +97,11 @@ class Running:
             while self.status(name).state != state:  # noqa: ASYNC110 - a snapshot is a value, nothing to wait for
                 await trio.sleep(0.01)
         return self.status(name)
+
+
+def caller(request: Request) -> Principal:
+    space = Namespace(1, "default")
+    return Principal(space, frozenset(request.headers.get("scopes", "read write delete").split()), "anna")
 
 
 Hosting = Callable[..., AbstractAsyncContextManager[Running]]
@@ -101,18 +136,29 @@ def hosting(shelf: Path) -> Hosting:
     async def hosting(
         tables: Mapping[str, Mapping[str, Any]] | None = None, *, own: Path = shelf, **limits: Any
     ) -> AsyncIterator[Running]:
-        ledger, retained, catalog = Ledger(), [], Catalog()
+        world, retained, catalog = RealWorld(), [], Catalog()
+        ledger = Ledger(world)
+        queue, shelf = Queue(ledger.log, world), MemoryShelf()
+        ledger.followers.append(queue.ring)
+        router = Router((), authenticate=caller, limits=WebLimits())
         host = Host(
             discover(tables or {}, own=own),
-            emit=ledger.append,
+            log=ledger.log,
+            write=ledger.door.write,
+            announce=ledger.told.append,
+            spaces=lambda: ledger.log.spaces,
+            catalog=catalog,
             retain=lambda category, seconds: retained.append((category, seconds)),
-            world=RealWorld(),
-            declare=catalog.declare,
+            mount=router.mount,
+            outside=Outside(Guard(["127.0.0.1"]), Resolver()),
+            world=world,
+            jobs=queue,
+            shelf=shelf,
             limits=Limits(**{"budget": 2, **limits}),
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(host.run)
-            yield Running(host, ledger, retained, catalog)
+            yield Running(host, ledger, retained, catalog, router, queue, shelf)
             await host.drain()
             nursery.cancel_scope.cancel()
 

@@ -303,7 +303,7 @@ async def test_receipt_says_where_the_event_is(write, hosting, autojump_clock):
     async with hosting() as running:
         (view,) = await running.host.panels()
 
-    assert view.values == {"r": "tick-x @ 1"}
+    assert view.values == {"r": "tick-x @ 0"}
 
 
 async def test_service_waits_out_a_log_that_takes_no_writes(write, hosting, autojump_clock):
