@@ -229,14 +229,16 @@ class Front:
     # -- connections ------------------------------------------------------------------------
 
     def _welcome(self, sock: socket.socket, host: str) -> None:
-        wire = Wire(sock, write_deadline=self._limits.write_deadline, behind=self._behind)
+        deadline = self._limits.write_deadline
         self._enter(host)
         if self._tls is None:
+            wire = Wire(sock, write_deadline=deadline, behind=self._behind)
             connection = Pumped(self._shared, wire, self._pump, peer=host)
             self._roster.add(connection)
             self._pump.add(connection)
         else:
-            self._shared.start_soon(self._serve_securely, wire, host, self._tls)
+            line = SecureWire(sock, self._tls, write_deadline=deadline, behind=self._behind)
+            self._shared.start_soon(self._serve_securely, line, host)
 
     def _left(self, connection: Connection) -> None:
         self._roster.discard(connection)
@@ -244,9 +246,8 @@ class Front:
             self._empty.set()
         self._leave(connection.peer)
 
-    async def _serve_securely(self, wire: Wire, host: str, context: ssl.SSLContext) -> None:
+    async def _serve_securely(self, line: SecureWire, host: str) -> None:
         """The wall of a TLS connection, which has a task from beginning to end."""
-        line = SecureWire(wire, context, behind=self._behind)
         connection = Connection(self._shared, line, peer=host, secure=True)
         try:
             with trio.move_on_after(self._limits.head_time) as patience:
@@ -261,15 +262,15 @@ class Front:
         except* Exception as group:  # noqa: BLE001 - the wall
             self._shared.failed(host, group)
         finally:
-            wire.kill()
+            line.kill()
             connection.left()
             self._left(connection)
 
-    def _behind(self, line: Wire | SecureWire) -> None:
+    def _behind(self, line: Wire) -> None:
         self._shared.meter.behind += 1
         self._shared.start_soon(self._catch_up, line)
 
-    async def _catch_up(self, line: Wire | SecureWire) -> None:
+    async def _catch_up(self, line: Wire) -> None:
         """Send what an `offer` left, for a peer that took only part."""
         with contextlib.suppress(trio.BrokenResourceError):  # its reader sees it too
             await line.drained()

@@ -14,7 +14,9 @@ from collections.abc import Callable
 import trio
 from trio.lowlevel import checkpoint
 
-__all__ = ["Remainder"]
+__all__ = ["Buffer", "Remainder"]
+
+Buffer = bytes | bytearray | memoryview
 
 
 class Remainder(ABC):
@@ -27,7 +29,7 @@ class Remainder(ABC):
 
     def __init__(self) -> None:
         self._lock: trio.StrictFIFOLock | None = None  # made when someone waits to send: most never do
-        self._rest: bytes | bytearray | memoryview = b""
+        self._rest: Buffer = b""
         self._emptied: trio.Event | None = None  # made when someone waits in `drained`
         self._shut = False  # the last words are given: nothing more is taken
         self._occupied = False  # an offer is refused: by a remainder, a sender or the end. One look for the flusher
@@ -56,14 +58,14 @@ class Remainder(ABC):
         else:
             self.ender(code, reason)
 
-    def conclude(self, data: bytes) -> None:
+    def conclude(self, data: Buffer) -> None:
         """Take last words, to be sent after what is unsent. Nothing is taken after them.
 
         Waits for nobody; the caller sees to it that someone awaits `drained()` or `finish()`.
         """
         if not self._shut:
             self._shut = self._occupied = True
-            self._rest = bytes(self._rest) + data  # whoever is sending the rest now sends this too
+            self._rest = b"".join((self._rest, data))  # whoever is sending the rest now sends this too
 
     async def drained(self) -> None:
         if not self.busy:

@@ -1,115 +1,106 @@
 """The same as `wire.Wire`, through TLS.
 
-Ciphertext belongs to one connection, so ready bytes cannot be shared: each `offer` is encrypted
-here. `trio.SSLStream` can only wait, so an offer is kept as the remainder and one short task per
-flush encrypts and sends it. What is kept is bounded: one offer, since the next is refused until it
-is gone.
+Ciphertext belongs to one connection, so ready bytes cannot be shared: what a sender brings is encrypted in memory, in
+the step in which it enters the line. So records leave in the order they were made in, and nobody needs a task
+to be sent to: an `offer` costs the cipher and one `send`.
 """
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable
 
 import trio
-from trio.lowlevel import checkpoint
 
-from appliance.web.remainder import Remainder
-from appliance.web.wire import Wire
+from appliance.web.remainder import Buffer
+from appliance.web.wire import READ_SIZE, Wire
 
 __all__ = ["SecureWire"]
 
 
-class SecureWire(Remainder, trio.abc.Stream):
+class SecureWire(Wire):
     """A `model.http.Outlet` and Trio stream over TLS.
 
     Args:
-        wire: the socket below, ours from here on.
-        behind: told after each `offer`; it must see to it that someone awaits `drained()` soon.
+        context: with our certificate.
+        sock, write_deadline, behind: as of `Wire`.
     """
 
-    __slots__ = ("_behind", "_tls", "_wire")
+    __slots__ = ("_incoming", "_outgoing", "_tls")
 
-    def __init__(self, wire: Wire, context: ssl.SSLContext, *, behind: Callable[[SecureWire], object]) -> None:
-        super().__init__()
-        self._wire = wire
-        self._behind = behind
-        self._tls = trio.SSLStream(wire, context, server_side=True, https_compatible=True)
+    def __init__(
+        self,
+        sock: socket.socket,
+        context: ssl.SSLContext,
+        *,
+        write_deadline: float = 20.0,
+        behind: Callable[[Wire], object] | None = None,
+    ) -> None:
+        super().__init__(sock, write_deadline=write_deadline, behind=behind)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()  # of ciphertext
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
 
     async def handshake(self) -> None:
-        await self._tls.do_handshake()
+        """Agree on keys.
 
-    def offer(self, data: bytes) -> bool:
-        if self._occupied:
-            return self._refuse()
-        if self.killed:  # below us
-            raise trio.BrokenResourceError("the connection is gone")
-        self._rest = data
-        self._occupied = True
-        self._behind(self)
-        return True
-
-    async def write(self, data: bytes) -> None:
-        await self.send_all(data)
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._acquire()
-        try:
-            await self._flush()
-            self._check_open()
-            self._rest = data
-            await self._flush()
-        finally:
-            self._release()
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self.drained()
+        Raises:
+            trio.BrokenResourceError: the peer speaks no TLS that we do, or has gone.
+        """
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._reply()
+                if not await self._take_in():
+                    raise trio.BrokenResourceError("the peer left while shaking hands") from None
+            except ssl.SSLError as error:
+                raise self._broken() from error
+            else:
+                self._reply()
+                return
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        size = READ_SIZE if max_bytes is None else max_bytes
+        while True:
+            try:
+                data = self._tls.read(size)
+            except ssl.SSLWantReadError:
+                self._reply()
+                if not await self._take_in():
+                    return b""
+            except ssl.SSLZeroReturnError:
+                return b""
+            except ssl.SSLError as error:
+                raise self._broken() from error
+            else:
+                self._reply()
+                return data
+
+    def _sealed(self, data: Buffer) -> bytes:
         try:
-            return bytes(await self._tls.receive_some(max_bytes))
-        except trio.ClosedResourceError as error:
-            raise trio.BrokenResourceError("the connection was dropped") from error
+            self._tls.write(data)
+        except ssl.SSLError as error:
+            raise self._broken() from error
+        return self._outgoing.read()
 
-    @property
-    def sent(self) -> int:
-        return self._wire.sent
+    async def _take_in(self) -> bool:
+        """Wait for ciphertext. False: there will be none."""
+        data = await super().receive_some(READ_SIZE)
+        self._incoming.write(data)
+        return bool(data)
 
-    @property
-    def killed(self) -> bool:
-        return self._wire.killed
+    def _reply(self) -> None:
+        """Send what the protocol itself has to say: behind everything that was encrypted before it."""
+        data = self._outgoing.read()
+        if data and self._occupied:
+            self._rest = b"".join((self._rest, data))  # whoever is sending sends this too
+        elif data:
+            self._keep(data, self._send(data))
 
-    @property
-    def starved(self) -> bool:
-        return self._wire.starved
-
-    def kill(self) -> None:
-        self._wire.kill()
-        self._rest = b""
-        self._shut = self._occupied = True
-
-    async def finish(self, grace: float) -> None:
-        """As `Wire.finish`, with the TCP connection's own end: clients of HTTPS understand no other."""
-        with trio.move_on_after(grace, shield=True):
-            try:
-                await self.drained()
-            except trio.BrokenResourceError:
-                return
-            await self._wire.finish(grace)
+    def _broken(self) -> trio.BrokenResourceError:
+        """What was said is no TLS, or not for us: tell the peer, if it still listens, and drop it."""
+        if not self.killed:
+            self._reply()
         self.kill()
-
-    async def aclose(self) -> None:
-        self.kill()
-        await checkpoint()
-
-    async def _flush(self) -> None:
-        """Encrypt and send the remainder. The lock is held; half a record is none, so failing kills."""
-        while self._rest:
-            data, self._rest = self._rest, b""  # last words may be added meanwhile
-            try:
-                await self._tls.send_all(data)
-            except BaseException as error:
-                self.kill()
-                if isinstance(error, trio.ClosedResourceError):
-                    raise trio.BrokenResourceError("the connection was dropped") from error
-                raise
+        return trio.BrokenResourceError("the peer does not speak TLS as we do")

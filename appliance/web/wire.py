@@ -22,7 +22,7 @@ from trio.lowlevel import (
     wait_writable,
 )
 
-from appliance.web.remainder import Remainder
+from appliance.web.remainder import Buffer, Remainder
 
 __all__ = ["LINGER", "READ_SIZE", "Wire"]
 
@@ -42,7 +42,7 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
             `drained()` soon (the front starts a task: only then does a peer cost one).
     """
 
-    __slots__ = ("_behind", "_deadline", "_push", "_starved", "sent", "socket")
+    __slots__ = ("_behind", "_deadline", "_starved", "sent", "socket")
 
     def __init__(
         self, sock: socket.socket, *, write_deadline: float = 20.0, behind: Callable[[Wire], object] | None = None
@@ -52,7 +52,6 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = sock
-        self._push = sock.send
         self._starved = False
         self.sent = 0
         self._deadline = write_deadline
@@ -61,33 +60,23 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
     # -- sending without waiting ------------------------------------------------------------
 
     def offer(self, data: bytes) -> bool:
-        # The innermost call of the fan-out, once for each connection and flush: one flag, one `send`.
+        # The innermost call of the fan-out, once for each connection and flush.
         if self._occupied:
             return self._refuse()
-        try:
-            sent = self._push(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            self.kill()
-            raise trio.BrokenResourceError("the connection is gone") from error
-        self.sent += sent
-        if sent < len(data):
-            self._rest = memoryview(data)[sent:]
-            self._occupied = True
-            if self._behind is not None:
-                self._behind(self)
+        sealed = self._sealed(data)
+        self._keep(sealed, self._send(sealed))
         return True
 
-    def conclude(self, data: bytes) -> None:
-        super().conclude(data)
+    def conclude(self, data: Buffer) -> None:
+        if not self._shut:
+            super().conclude(self._sealed(data))
         if not self._sending:
             with contextlib.suppress(trio.BrokenResourceError):  # it has left already
                 self._rest = memoryview(self._rest)[self._send(self._rest) :]
 
     # -- sending and waiting ----------------------------------------------------------------
 
-    async def write(self, data: bytes | bytearray | memoryview) -> None:
+    async def write(self, data: Buffer) -> None:
         """`send_all` that does not yield when the socket takes everything at once.
 
         For callers whose next step waits anyway: the yield would be a fifth of a small request.
@@ -95,12 +84,13 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
         if self._occupied:
             await self._send_in_turn(data)
         else:
+            data = self._sealed(data)
             sent = self._send(data)
             if sent < len(data):
                 self._grab()
                 await self._finish(memoryview(data)[sent:])
 
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+    async def send_all(self, data: Buffer) -> None:
         if self._occupied:
             await self._send_in_turn(data)
         else:
@@ -108,11 +98,12 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
             await self.write(data)
             await cancel_shielded_checkpoint()  # a stream of Trio always yields
 
-    async def _send_in_turn(self, data: bytes | bytearray | memoryview) -> None:
+    async def _send_in_turn(self, data: Buffer) -> None:
         await self._acquire()
         try:
             await self._flush()
             self._check_open()
+            data = self._sealed(data)
         except BaseException:
             self._release()
             raise
@@ -192,7 +183,19 @@ class Wire(Remainder, trio.abc.HalfCloseableStream):
 
     # -- inside -----------------------------------------------------------------------------
 
-    def _send(self, data: bytes | bytearray | memoryview) -> int:
+    def _sealed(self, data: Buffer) -> Buffer:
+        """`data` as it enters the line; whoever calls this sends it in the same step."""
+        return data
+
+    def _keep(self, data: Buffer, sent: int) -> None:
+        """The socket has taken `sent` bytes of an offer: the rest is the remainder."""
+        if sent < len(data):
+            self._rest = memoryview(data)[sent:]
+            self._occupied = True
+            if self._behind is not None:
+                self._behind(self)
+
+    def _send(self, data: Buffer) -> int:
         """How many bytes the socket took; 0: none for now."""
         try:
             sent = self.socket.send(data)

@@ -295,8 +295,7 @@ class Tunnel:
         server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
         authority.issue_cert("here.test").configure_cert(server)
         authority.configure_trust(client)
-        self.wire = Wire(far, write_deadline=5.0)
-        self.line = SecureWire(self.wire, server, behind=lambda line: nursery.start_soon(line.drained))
+        self.line = SecureWire(far, server, write_deadline=5.0, behind=lambda line: nursery.start_soon(line.drained))
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(near))
         self.client = trio.SSLStream(stream, client, server_hostname="here.test", https_compatible=True)
 
@@ -316,17 +315,65 @@ class Tunnel:
         await trio.aclose_forcefully(self.client)
 
 
-async def test_secure_offer_is_taken_once_and_again_after_it_went_out(authority: trustme.CA, nursery: trio.Nursery):
+async def test_secure_offers_and_writes_arrive_in_order(authority: trustme.CA, nursery: trio.Nursery):
     tunnel = Tunnel(authority, nursery)
     await tunnel.shake_hands()
 
-    taken = [tunnel.line.offer(b"one "), tunnel.line.offer(b"refused")]
-    await tunnel.line.wait_send_all_might_not_block()
-    taken.append(tunnel.line.offer(b"two "))
+    taken = [tunnel.line.offer(b"one "), tunnel.line.offer(b"two ")]
     await tunnel.line.write(b"three")
 
-    assert taken == [True, False, True]
+    assert taken == [True, True]
     assert await tunnel.read(13) == b"one two three"
+    await tunnel.close()
+
+
+async def test_secure_offers_are_refused_while_the_peer_is_behind(authority: trustme.CA, nursery: trio.Nursery):
+    tunnel = Tunnel(authority, nursery)
+    await tunnel.shake_hands()
+    taken = 0
+    while tunnel.line.offer(BIG[:50_000]):
+        taken += 1
+        assert taken < 1000, "a peer that reads nothing takes for ever"
+    nursery.start_soon(tunnel.line.send_all, b"waits")
+
+    got = await tunnel.read(taken * 50_000 + 5)
+    tunnel.line.offer(b"again")
+
+    assert got == BIG[:50_000] * taken + b"waits"
+    assert await tunnel.read(5) == b"again"
+    await tunnel.close()
+
+
+async def test_secure_line_drops_a_peer_that_speaks_something_else(authority: trustme.CA, nursery: trio.Nursery):
+    tunnel = Tunnel(authority, nursery)
+    await tunnel.client.transport_stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
+
+    with pytest.raises(trio.BrokenResourceError):
+        await tunnel.line.handshake()
+
+    assert tunnel.line.killed
+    await tunnel.close()
+
+
+async def test_secure_line_drops_a_peer_whose_records_are_forged(authority: trustme.CA, nursery: trio.Nursery):
+    tunnel = Tunnel(authority, nursery)
+    await tunnel.shake_hands()
+    await tunnel.client.transport_stream.send_all(b"\x17\x03\x03\x00\x20" + bytes(32))
+
+    with pytest.raises(trio.BrokenResourceError):
+        await tunnel.line.receive_some()
+
+    assert tunnel.line.killed
+    await tunnel.close()
+
+
+async def test_secure_handshake_ends_with_a_peer_that_leaves(authority: trustme.CA, nursery: trio.Nursery):
+    tunnel = Tunnel(authority, nursery)
+    await trio.aclose_forcefully(tunnel.client)
+
+    with pytest.raises(trio.BrokenResourceError):
+        await tunnel.line.handshake()
+
     await tunnel.close()
 
 
