@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
 import apsw
+import structlog
 
 from appliance import __version__
 from appliance.errors import ConfigError, Corrupt, EventsLost
@@ -21,6 +23,10 @@ from appliance.storage.sqlite.sql import KEY_BITS, MOST_ROWS, SQL, one, script
 
 __all__ = ["SCHEMA_VERSION", "connect", "migrate", "read_ledger", "recover", "schema_of", "verify"]
 
+log = structlog.get_logger("storage")
+
+PATIENCE = 3.0  # seconds of a migration until the log is told, and from then on
+STEPS = 100_000  # of SQLite's machine between two looks at the clock: some milliseconds
 BREATH = 256  # events checked in one go: about a millisecond
 
 APPLICATION_ID = 0x41505031  # "APP1", so that nobody takes another program's file for ours
@@ -49,17 +55,37 @@ def connect(path: Path, *, vfs: str = "", durable: bool, reading: bool = False) 
 
 
 def migrate(db: apsw.Connection, path: Path) -> None:
-    """Bring the schema forward, one transaction a step, after a copy of the file was put aside."""
+    """Bring the schema forward, one transaction a step, after a copy of the file was put aside.
+
+    Where that takes its time, the log is told every few seconds.
+    """
     version = schema_of(db, path)
     if 0 < version < SCHEMA_VERSION:
         aside = path.with_name(f"{path.name}.before-schema-{SCHEMA_VERSION}")
         if not aside.exists():  # else a migration was cut short: the first copy is the one to keep
-            copy(db, aside)
+            copy(db, aside, stop=_going_on(path, f"copying it to {aside.name}"))
     for number, statements in _MIGRATIONS:
         if number > version:
+            db.set_progress_handler(_going_on(path, f"schema {number} of {SCHEMA_VERSION}"), STEPS)
             with db:
                 script(db, statements)
                 script(db, f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}")
+    db.set_progress_handler(None)
+
+
+def _going_on(path: Path, what: str) -> Callable[[], bool]:
+    """To be called often: tells the log every few seconds that this is still going on. Never asks to stop."""
+    began = told = time.monotonic()
+
+    def still() -> bool:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= PATIENCE:
+            told = now
+            log.info("the log is brought to the schema of this program", file=path.name, now=what, s=round(now - began))
+        return False
+
+    return still
 
 
 def schema_of(db: apsw.Connection, path: Path) -> int:

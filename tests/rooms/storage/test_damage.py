@@ -10,6 +10,7 @@ from random import Random
 
 import apsw
 import pytest
+import structlog.testing
 
 from appliance.errors import ApplianceError, ConfigError, EventsLost, Unavailable
 from appliance.model.event import Event
@@ -280,6 +281,25 @@ def test_migration_goes_forward_after_a_copy_was_put_aside(tmp_path, next_versio
     with closing(apsw.Connection(str(tmp_path / "log.db"))) as db:
         assert (db.pragma("user_version"), db.execute("SELECT key FROM extra").get) == (old + 1, 7)
     assert found == written
+
+
+def test_migration_that_takes_long_tells_so_in_the_log(tmp_path, next_version, monkeypatch):
+    SqliteEngine.open(tmp_path).close()
+    monkeypatch.setattr(recover, "PATIENCE", 0.0)
+
+    next_version(
+        "CREATE TABLE extra (key); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) "
+        "INSERT INTO extra SELECT i FROM n;"
+    )
+    with structlog.testing.capture_logs() as lines, closing(SqliteEngine.open(tmp_path)) as engine:
+        counted = engine._db.execute("SELECT count(*) FROM extra").get
+    with structlog.testing.capture_logs() as later, closing(SqliteEngine.open(tmp_path)):
+        pass
+
+    assert counted == 100_000
+    assert {line["now"] for line in lines} >= {f"schema {recover.SCHEMA_VERSION} of {recover.SCHEMA_VERSION}"}
+    assert any(line["now"].startswith("copying") for line in lines)
+    assert later == []
 
 
 def test_migration_that_fails_leaves_the_old_version_and_the_first_copy(tmp_path, next_version):
