@@ -51,6 +51,7 @@ from appliance.supervise.tree import Node, first_cause
 from appliance.supervise.watchdog import Notifier, Watchdog, ping_interval
 from appliance.telemetry.logs import Logs
 from appliance.telemetry.outlet import Outlet
+from appliance.telemetry.service import Telemetry
 from appliance.telemetry.status import Status
 from appliance.web.reach import shareable
 from appliance.world import RealWorld, World
@@ -161,7 +162,13 @@ class House:
         self._keeping = Keeping(settings)
         self._keeping.declared[CATEGORY] = settings.broadcast.retention or FOR_EVER
 
-        self.log = Log(engine, world, self._publish)
+        self.telemetry = Telemetry(
+            lambda: self.bus.flushed(),
+            lambda: self.bus.members,
+            records=settings.telemetry.records,
+            rate=settings.telemetry.rate,
+        )
+        self.log = Log(engine, world, self._publish, took=self.telemetry.wrote)
         self._rekeep(settings)
         self.bus = Bus(
             self.log.events,
@@ -186,6 +193,7 @@ class House:
             limit=settings.clients.limit,
             per_address=settings.clients.per_address,
             per_subject=settings.clients.per_subject,
+            watcher=self.telemetry,
         )
         self.door = Door(self.log, event_limit=settings.log.max_event)
         self.shelf = DeadLetters(self.log)
@@ -242,6 +250,7 @@ class House:
             Child(self.bus, OnCrash.EXIT),
             Child(self.identity, OnCrash.EXIT),
             Child(self.clients, OnCrash.EXIT),
+            Child(self.telemetry, OnCrash.RESTART),
             Child(self.plugins, OnCrash.RESTART),
             Child(self.backups, OnCrash.RESTART),
             Child(self.webhooks, OnCrash.RESTART),
@@ -286,6 +295,8 @@ class House:
             identity=self.identity,
             door=self.door,
             clients=self.clients,
+            telemetry=self.telemetry,
+            announce=self._announce,
             catalog=self.catalog,
             backups=self.backups,
             webhooks=self.webhooks,
@@ -302,7 +313,12 @@ class House:
 
     # What the rooms are given
 
+    def _announce(self, event: Event) -> None:
+        self.telemetry.saw((event,))
+        self.bus.announce(event)
+
     def _publish(self, events: Sequence[Event]) -> None:
+        self.telemetry.saw(events)
         self.bus.publish(events)
         self.webhooks.ring(events)
 
@@ -349,7 +365,9 @@ class House:
     # What a reload changes
 
     def _retell(self, settings: Settings) -> None:
-        self._logs.form, self._logs.level = settings.telemetry.log, settings.telemetry.level
+        shape = settings.telemetry
+        self._logs.form, self._logs.level = shape.log, shape.level
+        self.telemetry.records, self.telemetry.rate = shape.records, shape.rate
 
     def _rekeep(self, settings: Settings) -> None:
         self._keeping.configure(settings)

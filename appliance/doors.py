@@ -48,10 +48,13 @@ from appliance.ingress.incoming.service import Incoming
 from appliance.ingress.routes import message_store_routes
 from appliance.log import Log
 from appliance.model.catalog import Catalog
+from appliance.model.event import Event
 from appliance.model.http import Request, Route, SocketRoute
 from appliance.model.principal import READ, WRITE, Principal
 from appliance.storage.schedule import Backups, backup_routes
-from appliance.telemetry.gauges import readings, webhook_readings
+from appliance.telemetry.gauges import event_readings, readings, stream_readings, webhook_readings
+from appliance.telemetry.health import Health
+from appliance.telemetry.service import Telemetry
 from appliance.telemetry.status import Status
 from appliance.web import asyncapi, openapi
 from appliance.web.asyncapi import asyncapi_route
@@ -80,6 +83,8 @@ class Rooms:
     identity: Identity
     door: Door
     clients: Manager
+    telemetry: Telemetry
+    announce: Callable[[Event], None]  # an ephemeral event, to whoever listens
     catalog: Catalog
     backups: Backups
     webhooks: Webhooks
@@ -121,7 +126,8 @@ class Doors:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self.registry = CollectorRegistry()
-        self.registry.register(readings(rooms.log, rooms.bus, rooms.clients))
+        self.registry.register(readings(rooms.log, rooms.bus, rooms.clients, rooms.settings.clients.limit))
+        self.registry.register(event_readings(rooms.telemetry))
         self.registry.register(webhook_readings(rooms.webhooks))
         self.seats = Seats()
         self.sockets = self._live_sockets()
@@ -217,17 +223,32 @@ class Doors:
             coalesce=settings.events.coalesce,
             heartbeat=settings.clients.heartbeat,
         )
+        self.registry.register(stream_readings(stream.counts))
+        health = Health(
+            __version__,
+            rooms.log,
+            state=lambda: rooms.status.state,
+            streams=stream.counts,
+            paused=lambda: False,
+            auth_required=not rooms.identity.relaxed,
+        )
         events = Events(
             rooms.door,
             rooms.catalog,
             rooms.log,
             rooms.world,
             find=rooms.log.find,
-            announce=rooms.bus.announce,
+            announce=rooms.announce,
             render=lambda event: envelope(event, rooms.catalog.view(event), settings.events.names),
             witnesses=rooms.clients.witnesses,
         )
-        return [*stream.routes(), *events.routes(), *self._channels(), *clients_routes(rooms.clients)]
+        return [
+            *stream.routes(),
+            *health.routes(),
+            *events.routes(),
+            *self._channels(),
+            *clients_routes(rooms.clients),
+        ]
 
     def _management(self) -> list[Route]:
         rooms = self._rooms

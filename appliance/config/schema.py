@@ -204,6 +204,18 @@ class Telemetry(msgspec.Struct, frozen=True):
     level: Annotated[Literal["debug", "info", "warning", "error"], Doc("least important line written", live=True)] = (
         "info"
     )
+    events: Annotated[
+        Literal["auto", "on", "off"],
+        Doc(
+            'a line for each event and connection, without what anybody wrote; "auto": if the lines are JSON', live=True
+        ),
+    ] = "auto"
+    rate: Annotated[int, Doc("such lines in a second; more are counted and told in one", live=True, least=1)] = 500
+
+    @property
+    def records(self) -> bool:
+        """Whether events and connections get lines of their own."""
+        return self.events == "on" or (self.events == "auto" and self.log == "json")
 
 
 class Settings(msgspec.Struct, frozen=True):

@@ -50,7 +50,6 @@ def message_store_routes(
     spaces = Spaces(identity, log, world, backend=backend, connections=connections)
     rpc = Rpc(Messages(door, log).methods() | spaces.methods(), registry)
     importer, exporter = Importer(identity, door, world), Exporter(log, world)
-    health = Response(200, b'{"status":"ok"}')
     version = Response(200, msgspec.json.encode({"version": appliance.__version__}))
     guarded, tags = identity.guarded, ("message store",)
     return (
@@ -75,6 +74,5 @@ def message_store_routes(
             tags=tags,
         ),
         Route("*", "/export", guarded(exporter.handle), "The log as lines", guarded=True, lane=Lane.FAST, tags=tags),
-        Route("*", "/health", lambda request: health, "Whether the server answers", lane=Lane.FAST, tags=tags),
         Route("*", "/version", lambda request: version, "Which version answers", lane=Lane.FAST, tags=tags),
     )

@@ -7,12 +7,14 @@ from typing import ClassVar, TypeVar
 
 import trio
 
+from appliance.errors import Unavailable
 from appliance.log.readers import Readers
 from appliance.log.retention import Retention
 from appliance.log.ticket import Ticket
 from appliance.log.writer import Writer, Written
 from appliance.model.event import Draft, Event, Head, Imported, Page, Query, Unit
 from appliance.model.ports import Publish
+from appliance.model.state import StateChange
 from appliance.model.topic import Topic
 from appliance.storage.ports import Engine, Reader, Recovery
 from appliance.world import World
@@ -49,6 +51,7 @@ class Log:
     """A supervised service over one storage engine. It closes the engine when it ends.
 
     Events reach `publish` on the loop, in log order, after they are synced and before their writers are told.
+    `took` is told after each commit how long the first of its writers waited.
     """
 
     name: ClassVar[str] = "log"
@@ -61,11 +64,12 @@ class Log:
         *,
         retention: Mapping[str, float] | None = None,
         readers: int = 3,
+        took: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._engine = engine
         self._publish = publish
         self._shown: dict[int, _Shown] = {}
-        self._writer = Writer(engine, world, self._show)
+        self._writer = Writer(engine, world, self._show, took)
         self._readers = Readers(engine, world, readers)
         self.retention = Retention(world, retention)
 
@@ -126,6 +130,23 @@ class Log:
             Duplicate: a position or id exists; nothing of the batch is written.
         """
         return await self._writer.step(lambda engine: engine.import_batch(namespace, records))
+
+    @property
+    def trouble(self) -> Unavailable | None:
+        """Why nothing can be written now: the newest commit failed for it. None: as far as is known, all is well."""
+        return self._writer.trouble
+
+    async def probe(self) -> None:
+        """Wait until the writing thread answers; after a failed commit it must have written something again.
+
+        Raises:
+            Unavailable: it cannot write.
+        """
+        if self.trouble is None or not self._shown:
+            await self.control(lambda engine: None)
+        else:
+            mark = StateChange(min(self._shown), "log", "probe", "true")
+            await self.submit(Unit(mark.namespace, (), changes=(mark,)))
 
     async def control(self, work: Callable[[Engine], T]) -> T:
         """Any other change, on the one writing thread, between two commits."""

@@ -36,11 +36,12 @@ Work = Callable[[Engine], Any]
 class _Job:
     """Something for the writer: a unit for the common batch, a commit of its own, or other work between commits."""
 
-    __slots__ = ("rows", "size", "step", "ticket", "unit", "work")
+    __slots__ = ("begun", "rows", "size", "step", "ticket", "unit", "work")
 
     def __init__(
         self, ticket: Ticket[Any], *, unit: Unit | None = None, step: Step | None = None, work: Work | None = None
     ) -> None:
+        self.begun = 0.0  # when it was put into the queue
         self.ticket = ticket
         self.unit = unit
         self.step = step
@@ -67,12 +68,22 @@ class Written:
 
 
 class Writer:
-    """Owns the writing half of the engine. `publish` gets fresh events on the loop, in order, before anyone is told."""
+    """Owns the writing half of the engine. `publish` gets fresh events on the loop, in order, before anyone is told.
 
-    def __init__(self, engine: Engine, world: World, publish: Callable[[Events], None]) -> None:
+    `took` is told, once for each commit, how many seconds the first of its units waited for the answer.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        world: World,
+        publish: Callable[[Events], None],
+        took: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
         self._engine = engine
         self._world = world
         self._publish = publish
+        self._took = took
         self._queue: deque[_Job] = deque()
         self._characters = 0  # waiting
         self._ids: Iterator[str] = iter(world.new_id, "")
@@ -83,6 +94,7 @@ class Writer:
         self.seals = world.background("log-mark", self._seal_waiting)
         self.written = Written()
         self.unacknowledged = 0  # submitted, not yet answered
+        self.trouble: Unavailable | None = None  # why the newest commit failed, if it did
         self._accepting = True
         self._finished = trio.Event()  # not accepting, and everything answered
 
@@ -116,6 +128,7 @@ class Writer:
             await self._finished.wait()
 
     def _put(self, job: _Job) -> None:
+        job.begun = self._world.now()
         self.unacknowledged += 1
         self._characters += job.size
         self._queue.append(job)
@@ -192,6 +205,9 @@ class Writer:
             if committed.fresh:
                 self.written.events += len(committed.fresh)
                 self._publish(committed.fresh)
+                self._took(self._world.now() - jobs[0].begun)
+            if self.trouble is not None and jobs[0].work is None:
+                self.trouble = None
             for job, result in zip(jobs, committed.outcomes, strict=True):
                 self._settle(job)
                 if isinstance(result, ApplianceError):
@@ -200,6 +216,8 @@ class Writer:
                     job.ticket.resolve(result)
 
     def _refuse(self, jobs: list[_Job], error: ApplianceError) -> None:
+        if isinstance(error, Unavailable):
+            self.trouble = error
         for job in jobs:
             self._settle(job)
             job.ticket.fail(error)

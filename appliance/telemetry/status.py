@@ -75,6 +75,11 @@ class Status:
         self.urls: Sequence[str] = ()
         self.name: Callable[[], str] = lambda: about.name
 
+    @property
+    def state(self) -> str:
+        """One word for all services."""
+        return overall(self._tree())
+
     def snapshot(self) -> StatusJson:
         about, tree = self._about, self._tree()
         return StatusJson(

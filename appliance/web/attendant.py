@@ -208,7 +208,7 @@ class Attendant:
             connection.stream = line.ender = None
             shared.meter.streams -= 1
             if line.starved or stream.code is not None:
-                shared.meter.closes[stream.code or Close.SLOW] += 1
+                shared.meter.ended[stream.code or Close.SLOW] += 1
         if stream.code is not None:
             connection.closing = True
             await line.finish(shared.limits.goodbye)

@@ -70,6 +70,7 @@ def admit(shared: Shared, head: Head, request: Request) -> SocketRoute | Respons
     except Exception as error:  # noqa: BLE001 - the border: an answer, not a crash
         if isinstance(error, ApplianceError):
             shared.refused("upgrade")
+            shared.meter.turned_down[error.code] += 1
         answer = failure(error, request)
         if answer.status == 426:
             answer.headers += (("sec-websocket-version", "13"),)

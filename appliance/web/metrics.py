@@ -10,12 +10,14 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from appliance.model.closecodes import Close
 from appliance.model.http import Lane, Request, Response, Route
 from appliance.world import World
 
 __all__ = ["Meter", "metrics_route"]
 
-_PREFIX = "appliance_web"
+_PREFIX = "appliance_web_"
+_NO_CODE, _NO_FRAME = 1005, 1006  # of WebSockets whose peer said nothing, or was gone
 
 
 class Meter(Collector):
@@ -31,16 +33,20 @@ class Meter(Collector):
         self.body_bytes = 0  # request bodies in flight
         self.requests: Counter[tuple[str, int]] = Counter()  # (lane, status class)
         self.refusals: Counter[str] = Counter()
-        self.closes: Counter[int] = Counter()  # close codes of WebSockets, and of streams that we ended
+        self.upgraded = 0  # WebSockets ever
+        self.turned_down: Counter[str] = Counter()  # upgrades refused, by the code of the error
+        self.closes: Counter[int] = Counter()  # close codes of WebSockets
+        self.ended: Counter[int] = Counter()  # close codes of the streams that we ended
+        self.unauthorized = 0  # answers that say 401
 
     def request(self, lane: str, status: int) -> None:
         self.requests[lane, status // 100] += 1
         self.bugs += status == 500
+        self.unauthorized += status == 401
 
     def collect(self) -> Iterable[Metric]:
         yield self._gauge("connections", "open connections", self.open)
         yield self._gauge("streams", "streaming answers open", self.streams)
-        yield self._gauge("sockets", "WebSockets open", self.sockets)
         yield self._gauge("body_bytes", "bytes of request bodies in flight", self.body_bytes)
         yield self._counter("accepted", "connections accepted", [((), self.accepted)])
         yield self._counter("bugs", "errors nobody expected", [((), self.bugs)])
@@ -49,18 +55,39 @@ class Meter(Collector):
         yield self._counter("requests", "requests answered", requests, "lane", "status")
         refusals = [((reason,), n) for reason, n in self.refusals.copy().items()]
         yield self._counter("refusals", "requests and connections refused by the front", refusals, "reason")
-        closes = [((str(code),), n) for code, n in self.closes.copy().items()]
-        ends = "WebSockets ended, and event streams that we ended, by close code"
-        yield self._counter("socket_closes", ends, closes, "code")
+        yield self._counter("stream_closes", "event streams that we ended", _by_reason(self.ended), "reason")
+        failures = [((), self.unauthorized)]
+        yield self._counter("auth_failures", "requests without good credentials (401)", failures, prefix="")
+        yield from self._of_sockets()
+
+    def _of_sockets(self) -> Iterable[Metric]:
+        refused = [((reason,), n) for reason, n in self.turned_down.copy().items()]
+        tried = [(("accepted",), self.upgraded), (("rejected",), sum(n for _, n in refused))]
+        yield GaugeMetricFamily("ws_connections_active", "WebSockets open", value=self.sockets)
+        yield self._counter("ws_connections", "requests for a WebSocket", tried, "status", prefix="")
+        name = "websocket_connections"
+        yield self._counter(f"{name}_rejected", "WebSockets refused, by error code", refused, "reason", prefix="")
+        yield self._counter(f"{name}_closed", "WebSockets ended", _by_reason(self.closes), "reason", prefix="")
 
     def _gauge(self, name: str, text: str, value: float) -> Metric:
-        return GaugeMetricFamily(f"{_PREFIX}_{name}", text, value=value)
+        return GaugeMetricFamily(f"{_PREFIX}{name}", text, value=value)
 
-    def _counter(self, name: str, text: str, values: Iterable[tuple[tuple[str, ...], int]], *labels: str) -> Metric:
-        family = CounterMetricFamily(f"{_PREFIX}_{name}", text, labels=labels)
+    def _counter(
+        self, name: str, text: str, values: Iterable[tuple[tuple[str, ...], int]], *labels: str, prefix: str = _PREFIX
+    ) -> Metric:
+        family = CounterMetricFamily(f"{prefix}{name}", text, labels=labels)
         for key, value in values:
             family.add_metric(list(key), value)
         return family
+
+
+def _by_reason(codes: Counter[int]) -> list[tuple[tuple[str, ...], int]]:
+    """Counts by the names of close codes; peers may make up codes of their own."""
+    known = {code.value: code.name.lower() for code in Close} | {_NO_CODE: "no_code", _NO_FRAME: "lost"}
+    named: Counter[str] = Counter()
+    for code, count in codes.copy().items():
+        named[known.get(code, "other")] += count
+    return [((reason,), count) for reason, count in named.items()]
 
 
 def metrics_route(registry: CollectorRegistry, world: World, *, scope: str | None = None) -> Route:

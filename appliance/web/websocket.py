@@ -233,6 +233,7 @@ async def serve(shared: Shared, line: Line, head: Head, socket: LiveSocket) -> N
     """
     await line.write(accept_head(head, choose_subprotocol(head, socket.route.subprotocols)))
     shared.meter.sockets += 1
+    shared.meter.upgraded += 1
     try:
         await socket.run()
     finally:

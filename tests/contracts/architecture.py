@@ -57,6 +57,7 @@ DOING_BESIDES = {
     "appliance/log/readers.py": "readers in threads",
     "appliance/log/retention.py": "sweeps when its hour comes",
     "appliance/log/ticket.py": "parks and wakes the task that waits for its append",
+    "appliance/telemetry/health.py": "waits for the writer, but not for long",
     "appliance/telemetry/outlet.py": "the one thread that log lines leave by",
 }
 IO_LIBRARIES = words(

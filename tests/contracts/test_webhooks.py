@@ -393,8 +393,8 @@ def test_killed_between_send_and_record_twenty_times_nothing_is_missing(tmp_path
 def test_deliveries_are_counted_for_whoever_scrapes(server: Served, receiver: Receiver):
     def counted() -> dict[str, float]:
         text = httpx.get(f"{server.url}/metrics", headers={"Authorization": f"Bearer {server.token}"}).text
-        pairs = [line.split() for line in text.splitlines() if line.startswith("appliance_webhook")]
-        return {name.removeprefix("appliance_webhook_"): float(value) for name, value in pairs}
+        pairs = [line.split() for line in text.splitlines() if "webhook_" in line and not line.startswith("#")]
+        return {name: float(value) for name, value in pairs}
 
     before = counted()
     answers = iter([503, 200, 400])
@@ -407,7 +407,8 @@ def test_deliveries_are_counted_for_whoever_scrapes(server: Served, receiver: Re
     after = counted()
     call(server, "DELETE", f"{HOOKS}/{made['id']}", expect=204)
 
-    names = ("success", "retry", "failed")
-    assert [after[f"deliveries_{name}_total"] - before[f"deliveries_{name}_total"] for name in names] == [1, 1, 1]
-    assert after["endpoints"] >= 1
-    assert after["deliveries_waiting"] <= before["deliveries_waiting"]
+    rows = [f'webhook_deliveries_total{{status="{status}"}}' for status in ("success", "retry", "failed")]
+    rows += ["webhook_delivery_duration_seconds_count", "webhook_retry_attempts_count", "webhook_retry_attempts_sum"]
+    assert [after[row] - before[row] for row in rows] == [1, 1, 1, 3, 2, 3]
+    assert after["appliance_webhook_endpoints"] >= 1
+    assert after["appliance_webhook_deliveries_waiting"] <= before["appliance_webhook_deliveries_waiting"]

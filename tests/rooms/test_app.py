@@ -139,6 +139,7 @@ async def test_the_status_shows_every_service_in_the_order_of_starting(tmp_path)
         "bus",
         "auth",
         "clients",
+        "telemetry",
         "plugins",
         "backups",
         "webhooks",
@@ -151,7 +152,9 @@ async def test_the_status_shows_every_service_in_the_order_of_starting(tmp_path)
     assert stranger == 401
 
 
-@pytest.mark.parametrize("path", ["/health", "/version", "/metrics", "/openapi.json", "/"])
+@pytest.mark.parametrize(
+    "path", ["/health", "/health/live", "/livez", "/readyz", "/version", "/metrics", "/openapi.json", "/"]
+)
 async def test_what_needs_no_token_is_served(tmp_path, path):
     async with a_house(tmp_path) as home:
         code, body = await home.ask(path, token="")

@@ -57,7 +57,7 @@ class Vitals:
     @classmethod
     def of(cls, server: Started) -> Vitals:
         found = _metrics(server)
-        counted = (int(found[f"appliance_{name}"]) for name in ("tasks", "web_sockets", "subscribers"))
+        counted = (int(found[name]) for name in ("appliance_tasks", "ws_connections_active", "appliance_subscribers"))
         return cls(len(os.listdir(f"/proc/{server.pid}/fd")), *counted)
 
 
@@ -110,7 +110,7 @@ def never_reading(
     with fanservers.appliance(folder, **settings) as server:
         before = _settled(server)
         tally = gather(server, ENDPOINTS["appliance"](server), crowd, seconds=seconds, seed=seed)
-        closes = _metrics(server).get(f'appliance_web_socket_closes_total{{code="{SLOW}"}}', 0.0)
+        closes = _metrics(server).get('websocket_connections_closed_total{reason="slow"}', 0.0)
         grown = tally.most_mib - tally.kib * crowd.clients / 1024 - tally.before_mib
         findings = Findings(
             f"{stalled} never read: {tally.cut_stalled} cut, {closes:.0f} of them with {SLOW} "

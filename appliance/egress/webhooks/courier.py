@@ -11,7 +11,7 @@ goes to the back, so that one event that breaks the receiver cannot keep the cir
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -24,6 +24,7 @@ from appliance import __version__
 from appliance.clock import MICROSECONDS
 from appliance.egress.webhooks.bodies import Message, headers, message
 from appliance.egress.webhooks.endpoint import Cursor, Delivery, Endpoint, Place, good_secrets
+from appliance.egress.webhooks.figures import Figures
 from appliance.egress.webhooks.lines import Job, Lines
 from appliance.egress.webhooks.sender import Result, Sender
 from appliance.egress.webhooks.store import Store, forget, keep
@@ -75,7 +76,7 @@ class Office:
     scrub: Callable[[str], str]
     failed: Callable[[Endpoint, Delivery], Awaitable[None]]
     disable: Callable[[Endpoint, str], Awaitable[None]]
-    tally: Counter[str] = field(default_factory=Counter)  # attempts by what came of them: success, retry, failed
+    figures: Figures = field(default_factory=Figures)
 
 
 async def attempt(
@@ -88,7 +89,9 @@ async def attempt(
         sent, good_secrets(place, at), webhook=endpoint.id, delivery=delivery.id, now_us=at, version=__version__
     )
     result = await sender.send(place.url, lines, sent.body, fresh=delivery.attempts > 0)
-    return result, _tried(delivery, result, office, at, world.now() - started)
+    took = world.now() - started
+    office.figures.seconds.observe(took)
+    return result, _tried(delivery, result, office, at, took)
 
 
 def _tried(delivery: Delivery, result: Result, office: Office, at: int, took: float) -> Delivery:
@@ -273,7 +276,7 @@ class Courier:
         try:
             result, delivery = await self._send(job)
             if self._circuit(result, probe):
-                self._office.tally["retry"] += 1
+                self._office.figures.outcomes["retry"] += 1
                 self._lines.again(job)
             else:
                 await self._judge(job, delivery, result)
@@ -312,7 +315,7 @@ class Courier:
             most = self.endpoint.max_retries
             wait = next_wait(delivery.attempts, self._office.schedule, world.rng, most=most, asked=asked)
             if wait is not None:
-                self._office.tally["retry"] += 1
+                self._office.figures.outcomes["retry"] += 1
                 due = world.wall_us() + int(wait * MICROSECONDS)
                 job.delivery = replace(delivery, state="retrying", due=due)
                 await self._save([keep(self.endpoint.namespace, job.delivery)])
@@ -323,7 +326,9 @@ class Courier:
     async def _settle(self, job: Job, delivery: Delivery, verdict: Verdict) -> None:
         space, done = self.endpoint.namespace, verdict.outcome is Outcome.DELIVERED
         delivery = replace(delivery, state="succeeded" if done else "failed")
-        self._office.tally["success" if done else "failed"] += 1
+        figures = self._office.figures
+        figures.outcomes["success" if done else "failed"] += 1
+        figures.attempts.observe(delivery.attempts)
         self._lines.settle(job)
         self.cursor = Cursor(
             self._lines.cursor,

@@ -16,6 +16,7 @@ from appliance.egress.webhooks.addresses import Guard
 from appliance.egress.webhooks.courier import KIND, Courier, EventLog, Office
 from appliance.egress.webhooks.endpoint import Cursor, Delivery, Endpoint, Place, Secret, shown_url
 from appliance.egress.webhooks.entry import Entry, no_such_webhook
+from appliance.egress.webhooks.figures import Figures
 from appliance.egress.webhooks.places import Places
 from appliance.egress.webhooks.sender import Resolve, Sender
 from appliance.egress.webhooks.store import Log, Store, keep
@@ -132,9 +133,10 @@ class Webhooks:
         """Deliveries begun and not settled."""
         return sum(entry.courier.waiting for entry in self._entries.values() if entry.courier is not None)
 
-    def attempts(self, outcome: str) -> int:
-        """How many ended so since the start."""
-        return self._office.tally[outcome]
+    @property
+    def figures(self) -> Figures:
+        """What was counted since the start."""
+        return self._office.figures
 
     # -- asking -----------------------------------------------------------------------------
 

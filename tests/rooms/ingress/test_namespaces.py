@@ -98,14 +98,9 @@ async def test_health_tells_the_backend_and_the_subscribers():
     assert health == {"status": "ok", "backend": "memory", "connections": 7}
 
 
-async def test_health_and_version_are_open_to_everybody_with_any_method():
+async def test_version_is_open_to_everybody_with_any_method():
     async with a_room() as room:
-        answers = [
-            await room.ask(path, method=method, token=None)
-            for path in ("/health", "/version")
-            for method in ("GET", "POST")
-        ]
+        answers = [await room.ask("/version", method=method, token=None) for method in ("GET", "POST")]
 
     bodies = [answer.body for answer in answers if isinstance(answer, Response)]
-    assert bodies[:2] == [b'{"status":"ok"}'] * 2
-    assert [json.loads(body) for body in bodies[2:]] == [{"version": appliance.__version__}] * 2
+    assert [json.loads(body) for body in bodies] == [{"version": appliance.__version__}] * 2

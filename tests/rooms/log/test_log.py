@@ -128,6 +128,42 @@ async def test_a_full_disk_refuses_writes_while_reads_go_on_and_then_recovers():
         assert (await log.append(1, [draft()]))[0].position == 1
 
 
+async def test_what_the_last_commit_failed_for_is_known_until_something_is_written_again():
+    engine = gated()
+    engine.gate.set()
+    async with a_log(engine) as log:
+        engine.faults += [Unavailable("the disk is full"), Unavailable("the disk is still full")]
+        with pytest.raises(Unavailable):
+            await log.append(1, [draft()])
+        with pytest.raises(Unavailable, match="still full"):
+            await log.probe()
+        trouble = log.trouble
+
+        await log.probe()
+
+        assert trouble is not None
+        assert log.trouble is None
+        assert await log.events(Query(1)) == []
+
+
+async def test_how_long_a_commit_took_is_told_once():
+    took: list[float] = []
+    engine = gated()
+    log = Log(engine, RealWorld(), lambda events: None, took=took.append)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(log.run)
+        first = log.submit(Unit(1, (draft(),)))
+        with trio.fail_after(10):
+            while not engine.batches:
+                await trio.sleep(0.01)
+        engine.gate.set()
+        await first
+        nursery.cancel_scope.cancel()
+
+    assert len(took) == 1
+    assert 0 < took[0] < 10
+
+
 async def test_a_failed_sync_ends_the_service_and_acknowledges_nothing():
     engine = gated()
     engine.gate.set()

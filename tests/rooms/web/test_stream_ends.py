@@ -69,7 +69,7 @@ async def a_party(path: str, **limits: float) -> AsyncIterator[tuple[House, Peer
 
 
 def closes(house: House) -> dict[int, int]:
-    return dict(house.front._shared.meter.closes)
+    return dict(house.front._shared.meter.ended)
 
 
 @pytest.mark.parametrize("path", ["/events", "/pokes", "/rest"])
