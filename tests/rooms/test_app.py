@@ -143,6 +143,7 @@ async def test_the_status_shows_every_service_in_the_order_of_starting(tmp_path)
         "plugins",
         "backups",
         "webhooks",
+        "incoming",
         "web",
         "watchdog",
     ]
