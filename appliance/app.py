@@ -40,7 +40,9 @@ from appliance.log import Log
 from appliance.model.catalog import Catalog
 from appliance.model.channels import CATEGORY
 from appliance.model.event import Draft, Event, Namespace
+from appliance.model.ports import Pending
 from appliance.model.principal import WRITE, Principal
+from appliance.model.state import StateChange
 from appliance.storage.ports import Engine
 from appliance.storage.schedule import Backups
 from appliance.supervise.calm import calm_collector
@@ -203,6 +205,16 @@ class House:
         self.webhooks = ground.webhooks(
             settings, vault, self.log, self.catalog, world, self.shelf, self._tell, self._source
         )
+        self.jobs = ground.jobs(
+            settings,
+            self.log,
+            self.catalog,
+            world,
+            self._record,
+            self.shelf,
+            lambda event: self.bus.announce(event),
+            self.bus.topics,
+        )
         self.plugins = ground.plugins(
             loaded,
             self.log,
@@ -211,6 +223,7 @@ class House:
             self.catalog,
             self.identity,
             world,
+            self.jobs,
             self.shelf,
             self._keep,
             lambda gone, new: self.front.mount(gone, new),
@@ -252,6 +265,7 @@ class House:
             Child(self.clients, OnCrash.EXIT),
             Child(self.telemetry, OnCrash.RESTART),
             Child(self.plugins, OnCrash.RESTART),
+            Child(self.jobs, OnCrash.RESTART),
             Child(self.backups, OnCrash.RESTART),
             Child(self.webhooks, OnCrash.RESTART),
             Child(self.incoming, OnCrash.RESTART),
@@ -301,6 +315,7 @@ class House:
             backups=self.backups,
             webhooks=self.webhooks,
             shelf=self.shelf,
+            jobs=self.jobs,
             incoming=self.incoming,
             source=self._source,
             status=self.status,
@@ -321,10 +336,17 @@ class House:
         self.telemetry.saw(events)
         self.bus.publish(events)
         self.webhooks.ring(events)
+        self.jobs.ring(events)
 
     async def _tell(self, namespace: int, draft: Draft) -> None:
         who = Principal(self._space(namespace), frozenset({WRITE}), subject="webhooks")
         await self.door.write(who, [labelled(draft, who, kind="system")])
+
+    def _record(
+        self, namespace: int, drafts: Sequence[Draft], changes: Sequence[StateChange]
+    ) -> Pending[Sequence[Event]]:
+        who = Principal(self._space(namespace), frozenset({WRITE}), subject="jobs")
+        return self.door.write(who, drafts, changes=changes)
 
     def _source(self, namespace: int) -> str:
         return f"/namespaces/{quote(self._space(namespace).id, safe='')}"

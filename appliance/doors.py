@@ -45,11 +45,16 @@ from appliance.ingress.door import Door
 from appliance.ingress.events import Events
 from appliance.ingress.incoming.routes import incoming_routes
 from appliance.ingress.incoming.service import Incoming
+from appliance.ingress.labels import labelled
 from appliance.ingress.routes import message_store_routes
+from appliance.jobs.routes import job_routes
+from appliance.jobs.service import Jobs
 from appliance.log import Log
 from appliance.model.catalog import Catalog
 from appliance.model.event import Event
+from appliance.model.event import Event
 from appliance.model.http import Request, Route, SocketRoute
+from appliance.model.jobs import Planned
 from appliance.model.principal import READ, WRITE, Principal
 from appliance.storage.schedule import Backups, backup_routes
 from appliance.telemetry.gauges import event_readings, readings, stream_readings, webhook_readings
@@ -89,6 +94,7 @@ class Rooms:
     backups: Backups
     webhooks: Webhooks
     shelf: DeadLetters
+    jobs: Jobs
     incoming: Incoming
     source: Callable[[int], str]  # of a namespace, for CloudEvents
     status: Status
@@ -113,11 +119,6 @@ def front(rooms: Rooms, listeners: Sequence[socket.socket]) -> Front:
         registry=doors.registry,
         origins=rooms.settings.clients.origins,
     )
-
-
-def no_queue(namespace: int, memories: tuple[str, ...] | None) -> Mapping[str, int]:
-    """The state of a job queue where there are no jobs."""
-    return {"total_jobs": 0, "running": 0, "pending": 0}
 
 
 class Doors:
@@ -166,7 +167,7 @@ class Doors:
             rooms.catalog,
             rooms.clients,
             rooms.world,
-            no_queue,
+            rooms.jobs.status,
             memories_for,
             rooms.log.find,
             rooms.log.head_position,
@@ -267,8 +268,19 @@ class Doors:
                 rooms.log,
             ),
             *dead_letter_routes(rooms.shelf),
+            *job_routes(rooms.jobs, rooms.log, self._queue, self._enveloped),
             *(rooms.tls.routes() if rooms.tls else ()),
         ]
+
+    async def _queue(
+        self, who: Principal, planned: Planned, memory: str, key: str, fingerprint: bytes
+    ) -> Sequence[Event]:
+        """Write what a caller asks to be done."""
+        drafts = [labelled(draft, who, memory=memory) for draft in planned.drafts]
+        return await self._rooms.door.write(who, drafts, key=key, fingerprint=fingerprint, changes=planned.changes)
+
+    def _enveloped(self, event: Event) -> str:
+        return envelope(event, self._rooms.catalog.view(event), self._rooms.settings.events.names)
 
     def _about_itself(self) -> list[Route]:
         rooms, naming = self._rooms, self._rooms.naming

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import ExitStack
 
 from appliance import __version__
@@ -22,10 +22,14 @@ from appliance.egress.webhooks.occasions import TYPES
 from appliance.egress.webhooks.sender import Resolver
 from appliance.egress.webhooks.service import Webhooks
 from appliance.ingress.door import Door
+from appliance.jobs.retry import Backoff
+from appliance.jobs.service import Habits, Jobs
+from appliance.jobs.transitions import Write
 from appliance.log import Log
 from appliance.model.catalog import Catalog
-from appliance.model.event import Draft, Namespace
+from appliance.model.event import Draft, Event, Namespace
 from appliance.model.letters import Shelf
+from appliance.model.topic import Topic
 from appliance.plugins.host import Host, Retain
 from appliance.plugins.outside import Outside
 from appliance.plugins.ports import Mount
@@ -42,7 +46,18 @@ from appliance.web.reach import lan_addresses
 from appliance.web.tls import Tls
 from appliance.world import World
 
-__all__ = ["about", "certificate", "engine", "listeners", "naming", "plugins", "signed_tokens", "vault", "webhooks"]
+__all__ = [
+    "about",
+    "certificate",
+    "engine",
+    "jobs",
+    "listeners",
+    "naming",
+    "plugins",
+    "signed_tokens",
+    "vault",
+    "webhooks",
+]
 
 
 def engine(loaded: Loaded, place: Place) -> Engine:
@@ -140,6 +155,7 @@ def plugins(
     catalog: Catalog,
     identity: Identity,
     world: World,
+    queue: Jobs,
     shelf: Shelf,
     retain: Retain,
     mount: Mount,
@@ -162,8 +178,41 @@ def plugins(
         mount=mount,
         outside=Outside(Guard(settings.webhooks.allow), Resolver()),
         world=world,
+        jobs=queue,
         shelf=shelf,
     )
+
+
+def jobs(
+    settings: Settings,
+    log: Log,
+    catalog: Catalog,
+    world: World,
+    write: Write,
+    shelf: Shelf,
+    announce: Callable[[Event], None],
+    topics: Callable[[], Iterable[Topic]],
+) -> Jobs:
+    """The queue of what is done later."""
+    chosen = settings.jobs
+    backoff = Backoff(
+        chosen.retry_timeout,
+        chosen.retry_rate_limited,
+        chosen.retry_stale,
+        chosen.retry_longest,
+        chosen.retry_jitter / 100,
+    )
+    habits = Habits(
+        chosen.concurrency,
+        chosen.waiting,
+        chosen.sweep,
+        chosen.grace,
+        chosen.keep,
+        chosen.keep_count,
+        backoff,
+    )
+    report = settings.events.queue_status
+    return Jobs(log, catalog, world, write, shelf, habits, announce=announce, topics=topics, report=report)
 
 
 def naming(loaded: Loaded, log: Log, space: Callable[[], int]) -> Naming:

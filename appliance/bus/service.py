@@ -8,7 +8,7 @@ per event and connection.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import trio
@@ -178,6 +178,10 @@ class Bus:
     def behind(self) -> int:
         """Members that are behind now."""
         return len(self._catch_up)
+
+    def topics(self) -> Iterator[Topic]:
+        """What live readers follow now, each once for each dialect."""
+        return (audience.topic for audience in self._audiences)
 
     @property
     def audiences(self) -> int:

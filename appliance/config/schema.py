@@ -159,6 +159,30 @@ class Incoming(msgspec.Struct, frozen=True):
     max_body: Annotated[int, Doc("largest body of one", Unit.SIZE, least=1024)] = MIB
 
 
+class Jobs(msgspec.Struct, frozen=True):
+    """Work that is done later."""
+
+    concurrency: Annotated[int, Doc("jobs at once, of all types; a type may have a limit of its own", least=1)] = 4
+    waiting: Annotated[int, Doc("most jobs that wait or run; one more is refused with 429", least=1)] = 100_000
+    retry_timeout: Annotated[
+        float, Doc("least wait after an attempt that took too long, doubled with each one", _DURATION, least=0)
+    ] = 15.0
+    retry_rate_limited: Annotated[float, Doc("the same after one that was asked to slow down", _DURATION, least=0)] = (
+        30.0
+    )
+    retry_stale: Annotated[float, Doc("the same after one whose process ended", _DURATION, least=0)] = 30.0
+    retry_longest: Annotated[float, Doc("the longest wait", _DURATION, least=0)] = HOURS
+    retry_jitter: Annotated[float, Doc("most that is added to a wait, in percent", least=0, most=100)] = 20.0
+    sweep: Annotated[float, Doc("time between two looks for jobs whose worker does not end", _DURATION, least=0.05)] = (
+        30.0
+    )
+    grace: Annotated[float, Doc("a cancelled job may take so long to end by itself", _DURATION, least=0)] = 2.0
+    keep: Annotated[float | None, Doc('how long jobs that ended are kept; "off": for ever', _DURATION, least=1)] = (
+        7 * 24 * HOURS
+    )
+    keep_count: Annotated[int, Doc("most of them, in a namespace; the oldest go", least=0)] = 10_000
+
+
 class SigningKey(msgspec.Struct, frozen=True):
     """One of: a secret, a public key, a file of keys."""
 
@@ -239,6 +263,7 @@ class Settings(msgspec.Struct, frozen=True):
     events: Events = Events()
     broadcast: Broadcast = Broadcast()
     webhooks: Webhooks = Webhooks()
+    jobs: Jobs = Jobs()
     incoming: Incoming = Incoming()
     auth: Auth = Auth()
     limits: Limits = Limits()

@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from msgspec import UNSET
+
 from appliance.errors import Rejected
 from appliance.model.catalog import Catalog
 from appliance.model.event import Event
 from appliance.model.http import Request
 from appliance.model.principal import Principal
+from appliance.model.sight import sight_of
 from appliance.model.topic import Topic
 
 __all__ = ["NOTHING", "BadFilter", "EventFilter", "Memories", "Wish", "asked", "checked", "topic_for", "type_names"]
@@ -67,7 +70,11 @@ class EventFilter:
 
     def passes(self, event: Event) -> bool:
         view = self.catalog.view(event)
-        if self.memories is not None and view.memory not in self.memories:
+        sight = sight_of(event)
+        if sight is not UNSET:
+            if sight != self.memories:
+                return False
+        elif self.memories is not None and view.memory not in self.memories:
             return False
         if self.types:
             name = view.type.dotted

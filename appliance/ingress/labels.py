@@ -13,10 +13,11 @@ import msgspec
 from appliance.errors import Forbidden, Rejected
 from appliance.model.event import Draft
 from appliance.model.principal import ADMIN, MCP, Principal
+from appliance.model.sight import SIGHT
 
 __all__ = ["LABELS", "LONGEST_LABEL", "labelled", "memory_of"]
 
-LABELS = frozenset({"memory", "actor", "correlationId", "causationId"})
+LABELS = frozenset({"memory", "actor", "correlationId", "causationId", SIGHT})
 LONGEST_LABEL = 200  # characters
 
 Kind = Literal["user", "agent", "system"]

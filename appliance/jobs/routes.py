@@ -1,4 +1,4 @@
-"""Jobs over HTTP, as the eventing clients know them. Both spellings of a type are understood, the snake one is shown."""
+"""Jobs over HTTP, as the eventing clients know them. Both spellings of a type are understood, snake case is shown."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ queue hears of, so there is one way in for requests, plugins and transactions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 import msgspec
@@ -45,20 +46,17 @@ CLEAN = 60.0  # seconds between two looks at what need not be kept
 LOOK = 1000  # ended jobs looked at in one go, of a namespace
 
 
-class Habits(Protocol):
-    """`[jobs]` of the configuration. Times in seconds."""
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How the queue is kept. Times in seconds."""
 
-    concurrency: int
-    waiting: int
-    sweep: float
-    grace: float
-    keep: float | None
-    keep_count: int
-    retry_timeout: float
-    retry_rate_limited: float
-    retry_stale: float
-    retry_longest: float
-    retry_jitter: float
+    concurrency: int = 4  # jobs at once, of all types
+    waiting: int = 100_000  # most jobs that wait or run
+    sweep: float = 30.0  # between two looks for workers that are lost
+    grace: float = 2.0  # that a cancelled job may take to end by itself
+    keep: float | None = 7 * 24 * 3600.0  # that ended jobs are kept; None: for ever
+    keep_count: int = 10_000  # of them, in a namespace
+    backoff: Backoff = field(default_factory=Backoff)
 
 
 class _Log(Reading, Protocol):
@@ -111,7 +109,7 @@ class Jobs:
             self._transitions,
             catalog,
             world,
-            _backoff(habits),
+            habits.backoff,
             self.counts,
             self._hour,
             told=self._tell,
@@ -328,13 +326,3 @@ class Jobs:
                 self._world.wall_us(),
             )
         )
-
-
-def _backoff(habits: Habits) -> Backoff:
-    return Backoff(
-        habits.retry_timeout,
-        habits.retry_rate_limited,
-        habits.retry_stale,
-        habits.retry_longest,
-        habits.retry_jitter / 100,
-    )
