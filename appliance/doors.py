@@ -34,10 +34,12 @@ from appliance.egress.dead_letters.service import DeadLetters
 from appliance.egress.envelope import envelope
 from appliance.egress.sse.events import EventStream
 from appliance.egress.sse.subscribe import Subscribe
+from appliance.egress.webhooks.preview import Preview
 from appliance.egress.webhooks.routes import webhook_routes
 from appliance.egress.webhooks.service import Webhooks
 from appliance.egress.webhooks.showing import Showing
 from appliance.egress.webhooks.snippets import SNIPPETS
+from appliance.egress.webhooks.why import webhooks_why
 from appliance.egress.websocket.eventing import Eventing
 from appliance.egress.websocket.tail import Tail
 from appliance.ingress.broadcast import Broadcasts
@@ -46,15 +48,17 @@ from appliance.ingress.events import Events
 from appliance.ingress.incoming.routes import incoming_routes
 from appliance.ingress.incoming.service import Incoming
 from appliance.ingress.labels import labelled
+from appliance.ingress.passages import Passages
 from appliance.ingress.routes import message_store_routes
 from appliance.jobs.routes import job_routes
 from appliance.jobs.service import Jobs
 from appliance.log import Log
 from appliance.model.catalog import Catalog
-from appliance.model.event import Event
+from appliance.model.channels import ChannelRule, ruled
 from appliance.model.event import Event
 from appliance.model.http import Request, Route, SocketRoute
 from appliance.model.jobs import Planned
+from appliance.model.legs import Leg, Why
 from appliance.model.principal import READ, WRITE, Principal
 from appliance.storage.schedule import Backups, backup_routes
 from appliance.telemetry.gauges import event_readings, readings, stream_readings, webhook_readings
@@ -71,7 +75,6 @@ from appliance.web.metrics import metrics_route
 from appliance.web.openapi import openapi_route
 from appliance.web.reach import shareable
 from appliance.web.tls import Tls
-from appliance.web.welcome import welcome_page
 from appliance.world import World
 
 __all__ = ["Rooms", "front"]
@@ -93,6 +96,7 @@ class Rooms:
     catalog: Catalog
     backups: Backups
     webhooks: Webhooks
+    passages: Passages
     shelf: DeadLetters
     jobs: Jobs
     incoming: Incoming
@@ -131,6 +135,8 @@ class Doors:
         self.registry.register(event_readings(rooms.telemetry))
         self.registry.register(webhook_readings(rooms.webhooks))
         self.seats = Seats()
+        rules = rooms.settings.broadcast.rules
+        self.may = ruled({name: ChannelRule(rule.read, rule.write) for name, rule in rules.items()})
         self.sockets = self._live_sockets()
         self.routes = [*self._message_store(), *self._live_streams(), *self._management()]
         self.routes += self._about_itself()
@@ -187,6 +193,7 @@ class Doors:
             rooms.identity.visitor,
             memories_for,
             stranger=self._stranger if settings.anonymous else None,
+            may=self.may,
             heartbeat=settings.heartbeat,
             dead_after=settings.dead_after,
             channels=settings.channels,
@@ -204,10 +211,10 @@ class Doors:
 
     def _channels(self) -> list[Route]:
         rooms = self._rooms
-        sending = Broadcasts(rooms.door, self.seats, rooms.bus.flushed, rooms.world.new_id)
+        sending = Broadcasts(rooms.door, self.seats, rooms.bus.flushed, rooms.world.new_id, may=self.may)
         return [
             sending.route(),
-            *channel_routes(self.seats, rooms.log.reading),
+            *channel_routes(self.seats, rooms.log.reading, may=self.may),
             *([sending.test_route(self._tester)] if rooms.settings.broadcast.test_route else ()),
         ]
 
@@ -241,7 +248,8 @@ class Doors:
             find=rooms.log.find,
             announce=rooms.announce,
             render=lambda event: envelope(event, rooms.catalog.view(event), settings.events.names),
-            witnesses=rooms.clients.witnesses,
+            whys=self._whys(),
+            passage=rooms.passages.of,
         )
         return [
             *stream.routes(),
@@ -249,6 +257,19 @@ class Doors:
             *events.routes(),
             *self._channels(),
             *clients_routes(rooms.clients),
+        ]
+
+    def _whys(self) -> list[Why]:
+        """Who can say what became of an event, in the order in which it is told."""
+        rooms = self._rooms
+
+        async def clients(who: Principal, event: Event) -> list[Leg]:
+            passage = rooms.passages.of(event)
+            return rooms.clients.why(who, event, 0 if passage is None else passage.handed)
+
+        return [
+            clients,
+            webhooks_why(rooms.webhooks.entries, rooms.webhooks.store, rooms.catalog, rooms.world),
         ]
 
     def _management(self) -> list[Route]:
@@ -265,6 +286,7 @@ class Doors:
             *webhook_routes(
                 rooms.webhooks,
                 Showing(rooms.webhooks.store, rooms.catalog, rooms.log.find, rooms.source),
+                Preview(rooms.catalog, rooms.log.find, rooms.source),
                 rooms.log,
             ),
             *dead_letter_routes(rooms.shelf),
@@ -286,7 +308,6 @@ class Doors:
         rooms, naming = self._rooms, self._rooms.naming
         landing = Landing(rooms.counts, self.routes, self.sockets, name=lambda: naming.name, version=__version__)
         return [
-            welcome_page(),
             *dashboard_routes(SNIPPETS),
             *rooms.naming.routes(),
             config_route(rooms.loaded),

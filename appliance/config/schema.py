@@ -122,6 +122,13 @@ class Events(msgspec.Struct, frozen=True):
     queue_status: Annotated[float, Doc("time between two reports of the job queue", _DURATION, least=0.05)] = 5.0
 
 
+class Channel(msgspec.Struct, frozen=True):
+    """One channel, or all whose names begin so: "private-*"."""
+
+    read: Annotated[tuple[str, ...], Doc("who may listen: scopes and names of tokens; empty: who may read")] = ()
+    write: Annotated[tuple[str, ...], Doc("who may send: scopes and names of tokens; empty: who may write")] = ()
+
+
 class Broadcast(msgspec.Struct, frozen=True):
     """The channels of `/ws/broadcast`."""
 
@@ -134,6 +141,7 @@ class Broadcast(msgspec.Struct, frozen=True):
     ] = 24 * HOURS
     channels: Annotated[int, Doc("channels of one connection", least=1)] = 100
     frames: Annotated[int, Doc("frames a client may send in a second; repeated excess is closed (1008)", least=1)] = 50
+    rules: dict[str, Channel] = {}
 
 
 class Webhooks(msgspec.Struct, frozen=True):

@@ -8,22 +8,25 @@ disk.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.errors import Rejected
-from appliance.model.principal import Principal
+from appliance.model.principal import ADMIN, READ, SCOPES, Principal
 
 __all__ = [
     "CATEGORY",
     "LONGEST_CHANNEL",
     "ORIGIN",
+    "ChannelRule",
     "May",
     "Seating",
     "by_scope",
     "channel_of",
     "check_channel",
     "is_channel",
+    "ruled",
     "stream_of",
 ]
 
@@ -55,6 +58,41 @@ class Seating(Protocol):
 def by_scope(principal: Principal, channel: str, scope: str) -> bool:
     """The rule unless there is another: who has the scope has it for all channels."""
     return principal.may(scope)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRule:
+    """Who may do what in some channels: scopes, and names of tokens. Empty: who has the scope for it."""
+
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+
+    def allows(self, principal: Principal, scope: str) -> bool:
+        """Whether the caller, who has the scope itself, may use it in these channels."""
+        named = self.read if scope == READ else self.write
+        return (
+            not named
+            or principal.may(ADMIN)
+            or any(principal.may(name) if name in SCOPES else name == principal.subject for name in named)
+        )
+
+
+def ruled(rules: Mapping[str, ChannelRule]) -> May:
+    """The rule of each channel.
+
+    Args:
+        rules: by channel, or by how its name begins and a star ("private-*"). The longest that fits is the one that
+            counts; channels that none fits are as `by_scope` says.
+    """
+    beginnings = sorted((name for name in rules if name.endswith("*")), key=len, reverse=True)
+
+    def may(principal: Principal, channel: str, scope: str) -> bool:
+        rule = rules.get(channel) or next(
+            (rules[name] for name in beginnings if channel.startswith(name[:-1])), ChannelRule()
+        )
+        return by_scope(principal, channel, scope) and rule.allows(principal, scope)
+
+    return may
 
 
 def stream_of(channel: str) -> str:
