@@ -64,7 +64,8 @@ def hook(server: Served, receiver: Receiver, **wish: object) -> Any:
 
 
 def write(server: Served, note: str, type: str = "NoteUpdated") -> str:
-    id: str = call(server, "POST", "/api/v1/events", {"type": type, "note_id": note}, 201)["id"]
+    event = {"type": type, "note_id": note, "tags": [], "has_ai_content": False, "has_links": False}
+    id: str = call(server, "POST", "/api/v1/events", event, 201)["id"]
     return id
 
 
@@ -360,7 +361,7 @@ def test_killed_between_send_and_record_twenty_times_nothing_is_missing(tmp_path
 
     def answer(taken: Taken) -> int:
         if taken.id not in ledger:
-            ledger[taken.id] = json.loads(taken.body)["n"]
+            ledger[taken.id] = int(json.loads(taken.body)["tags"][0])
             order.append(ledger[taken.id])
         kill.set()
         return 200
@@ -374,7 +375,8 @@ def test_killed_between_send_and_record_twenty_times_nothing_is_missing(tmp_path
         for _ in range(20):
             kill.clear()
             for _ in range(5):
-                call(server, "POST", "/api/v1/events", {"type": "NoteUpdated", "note_id": "k", "n": written}, 201)
+                event = {"note_id": "k", "tags": [str(written)], "has_ai_content": False, "has_links": False}
+                call(server, "POST", "/api/v1/events", {"type": "NoteUpdated", **event}, 201)
                 written += 1
             assert kill.wait(PATIENCE)
             time.sleep(chance.random() / 50)
