@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
 import structlog
-import trio
 
 from appliance import ground
 from appliance.auth.service import Identity
@@ -26,16 +22,17 @@ from appliance.auth.store import DEFAULT
 from appliance.bus import Bus
 from appliance.config.keeping import FOR_EVER, Keeping
 from appliance.config.load import Loaded
-from appliance.config.reload import Reloader, when_saved
+from appliance.config.reload import Reloader
 from appliance.config.schema import Settings
 from appliance.doors import Rooms, front
 from appliance.egress.clients.service import Manager
 from appliance.egress.dead_letters.service import DeadLetters
-from appliance.errors import ApplianceError, Broken, NotFound
+from appliance.errors import ApplianceError, NotFound
 from appliance.ingress.door import Door
 from appliance.ingress.incoming.occasions import TYPE as RECEIVED
 from appliance.ingress.incoming.service import Incoming
 from appliance.ingress.labels import labelled
+from appliance.ingress.passages import Passages
 from appliance.log import Log
 from appliance.model.catalog import Catalog
 from appliance.model.channels import CATEGORY
@@ -45,20 +42,17 @@ from appliance.model.principal import WRITE, Principal
 from appliance.model.state import StateChange
 from appliance.storage.ports import Engine
 from appliance.storage.schedule import Backups
-from appliance.supervise.calm import calm_collector
-from appliance.supervise.place import Place, hold
-from appliance.supervise.signals import obey
+from appliance.supervise.place import Place
 from appliance.supervise.supervisor import Child, OnCrash, Supervisor
-from appliance.supervise.tree import Node, first_cause
+from appliance.supervise.tree import Node
 from appliance.supervise.watchdog import Notifier, Watchdog, ping_interval
 from appliance.telemetry.logs import Logs
-from appliance.telemetry.outlet import Outlet
 from appliance.telemetry.service import Telemetry
 from appliance.telemetry.status import Status
 from appliance.web.reach import shareable
-from appliance.world import RealWorld, World
+from appliance.world import World
 
-__all__ = ["Banner", "House", "Started", "run", "serve"]
+__all__ = ["Banner", "House", "Started"]
 
 log = structlog.get_logger("app")
 
@@ -79,72 +73,6 @@ class Started:
 Banner = Callable[[Started], Iterable[str]]
 
 
-def run(loaded: Loaded, banner: Banner = lambda _: ()) -> int:
-    """Serve until told to stop; the exit code of the process.
-
-    Args:
-        banner: lines for whoever started us, printed after `Listening on :PORT`.
-
-    Raises:
-        ApplianceError: it cannot start, or go on, and why.
-    """
-    settings = loaded.settings
-    shape = settings.telemetry
-    colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    os.umask(0o077)  # whatever we write is for our own user: it holds other people's events
-    logs = Logs(Outlet(sys.stdout.fileno()), form=shape.log, level=shape.level, colours=colours)
-    try:
-        with ExitStack() as held:
-            place = held.enter_context(hold(None if loaded.throwaway else settings.data))
-            listeners = ground.listeners(settings, held)
-            engine = ground.engine(loaded, place)
-            return _live(partial(serve, loaded, place, engine, listeners, logs=logs, banner=banner))
-    finally:
-        logs.close()
-
-
-def _live(serving: Callable[[], Awaitable[None]]) -> int:
-    """The outermost border of the running process."""
-    try:
-        trio.run(serving)
-    except Exception as crash:
-        cause = first_cause(crash)
-        if isinstance(cause, ApplianceError) and not isinstance(cause, Broken):
-            raise cause from None  # the world's fault: one clear message, no traceback
-        log.critical("crashed", exc_info=cause)
-        return 1
-    return 0
-
-
-async def serve(
-    loaded: Loaded,
-    place: Place,
-    engine: Engine,
-    listeners: Sequence[socket.socket],
-    *,
-    logs: Logs,
-    banner: Banner = lambda _: (),
-) -> None:
-    """Run everything until a signal stops it. Engine and listeners are ours from here on."""
-    house = House(loaded, place, engine, listeners, logs=logs, world=RealWorld())
-    stopping = trio.Event()
-
-    async def end() -> None:
-        await stopping.wait()
-        await house.supervisor.drain()
-        nursery.cancel_scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        await nursery.start(partial(obey, stop=stopping.set, hurry=house.supervisor.hurry, reload=house.reload))
-        nursery.start_soon(end)
-        await nursery.start(house.supervisor.run)
-        calm_collector()
-        if loaded.settings.dev and loaded.file is not None:
-            await nursery.start(partial(when_saved, loaded.file, house.reload))
-        await house.naming.recall()
-        house.welcome(banner)
-
-
 class House:
     """Every room, joined to the rooms it needs."""
 
@@ -159,7 +87,7 @@ class House:
         world: World,
     ) -> None:
         settings = loaded.settings
-        self._settings, self._place, self._logs = settings, place, logs
+        self._settings, self._place, self._logs, self._world = settings, place, logs, world
         self._notifier = Notifier.from_environment(os.environ)
         self._keeping = Keeping(settings)
         self._keeping.declared[CATEGORY] = settings.broadcast.retention or FOR_EVER
@@ -172,6 +100,7 @@ class House:
         )
         self.log = Log(engine, world, self._publish, took=self.telemetry.wrote)
         self._rekeep(settings)
+        self.passages = Passages()
         self.bus = Bus(
             self.log.events,
             self.log.head_position,
@@ -179,6 +108,7 @@ class House:
             blocks=settings.clients.ring,
             budget=settings.clients.budget,
             grace=settings.clients.grace,
+            handed=lambda: self.passages.handed(world.wall_us()),
         )
         self.identity = Identity(
             self.log,
@@ -314,6 +244,7 @@ class House:
             catalog=self.catalog,
             backups=self.backups,
             webhooks=self.webhooks,
+            passages=self.passages,
             shelf=self.shelf,
             jobs=self.jobs,
             incoming=self.incoming,
@@ -335,6 +266,7 @@ class House:
     def _publish(self, events: Sequence[Event]) -> None:
         self.telemetry.saw(events)
         self.bus.publish(events)
+        self.passages.published(events, self._world.wall_us(), awaited=self.bus.offering)
         self.webhooks.ring(events)
         self.jobs.ring(events)
 

@@ -59,8 +59,8 @@ def serve(
     Without --data the data folder is ./data, or what the configuration says. --token replaces the token of namespace
     default. Once it accepts connections it prints `Listening on :PORT` on stdout.
     """
-    from appliance.app import run
     from appliance.cli.local import loaded
+    from appliance.process import run
 
     flags = {
         "data": data_dir or desk.options.data or None,

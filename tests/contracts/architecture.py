@@ -32,6 +32,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     words("plugins"),
     words("ground doors"),
     words("app testing"),
+    words("process"),
     words("cli"),
     words("__main__"),
 )
@@ -39,7 +40,9 @@ CLIENT_MAY_IMPORT = words("errors model")  # it works without a server on its ma
 CLIENT_SERVES = words("cli testing")
 
 # Where doing is allowed. Everything else only thinks: no waiting, no threads, no clock, no sockets, no files.
-DOING_ROOMS = words("app ground doors supervise storage web plugins discovery testing client cli config world __main__")
+DOING_ROOMS = words(
+    "app process ground doors supervise storage web plugins discovery testing client cli config world __main__"
+)
 DOING_FILES = words("service.py store.py courier.py flusher.py")
 DOING_BESIDES = {
     "appliance/auth/changes.py": "carries a change out although its caller leaves",

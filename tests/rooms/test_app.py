@@ -17,9 +17,10 @@ import pytest
 import trio
 
 from appliance import ground
-from appliance.app import Started, serve
+from appliance.app import Started
 from appliance.config.load import load
 from appliance.errors import ConfigError
+from appliance.process import serve
 from appliance.storage.sqlite import SqliteEngine
 from appliance.supervise.place import Place, hold
 
