@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,11 +11,11 @@ from typing import Any
 
 from appliance.cli.desk import Desk
 from appliance.cli.render import event_line
-from appliance.client import Message, Topic
+from appliance.client import Client, Message, Topic
 from appliance.clock import stamp
 from appliance.errors import Rejected
 
-__all__ = ["FIELDS", "Wanted", "event_of", "show_event", "show_events", "since", "topic_of"]
+__all__ = ["FIELDS", "Wanted", "event_of", "place_of", "show_event", "show_events", "since", "topic_of"]
 
 FIELDS = """one line per event:
 id, stream, type, position, global_position, time, data, metadata"""
@@ -71,6 +72,19 @@ def topic_of(names: Iterable[str]) -> tuple[Topic, Wanted]:
         return Topic(wanted[0]), Wanted(frozenset(wanted))
     categories = dict.fromkeys(name.partition("-")[0] for name in wanted)
     return Topic(categories=tuple(categories)), Wanted(frozenset(wanted))
+
+
+def place_of(client: Client, topic: Topic, start: str | None, last: Message | None) -> int:
+    """Where to read from.
+
+    Args:
+        start: what --since says; None: behind the newest.
+        last: the newest there is.
+    """
+    if start in (None, "last"):
+        return topic.start if last is None else topic.place(last) + 1
+    moment = since(start or "", time.time_ns() // 1000)
+    return int(start or 0) if moment is None else client.place_at(topic, moment)
 
 
 def since(text: str, now_us: int) -> datetime | None:

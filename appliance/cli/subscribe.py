@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 
 import click
 
 from appliance.cli.base import Count, VerbCommand
 from appliance.cli.desk import Desk, with_desk
-from appliance.cli.reading import FIELDS, Wanted, event_of, show_event, since, topic_of
+from appliance.cli.reading import FIELDS, Wanted, event_of, place_of, show_event, topic_of
 from appliance.client import Client, Message, Topic
 from appliance.errors import NotFound
 
@@ -81,16 +80,8 @@ def _events(client: Client, topic: Topic, start: str | None, wanted: Wanted) -> 
     last = client.latest(topic) if start in (None, "last") else None
     if start == "last" and last is not None and wanted.covers(last.stream):
         yield last
-    with client.tail(topic, _place(client, topic, start, last)) as messages:
+    with client.tail(topic, place_of(client, topic, start, last)) as messages:
         yield from (message for message in messages if wanted.covers(message.stream))
-
-
-def _place(client: Client, topic: Topic, start: str | None, last: Message | None) -> int:
-    """Where to read from."""
-    if start in (None, "last"):
-        return topic.start if last is None else topic.place(last) + 1
-    moment = since(start or "", time.time_ns() // 1000)
-    return int(start or 0) if moment is None else client.place_at(topic, moment)
 
 
 def _limited(messages: Iterator[Message], count: int | None) -> Iterator[Message]:

@@ -10,10 +10,12 @@ import click
 from appliance.cli.base import Count, Noun
 from appliance.cli.desk import Desk, with_desk
 from appliance.cli.endings import by_ending
+from appliance.cli.listen import listen
 from appliance.cli.render import table
 from appliance.client import Client
 from appliance.client.protocol import rest
 from appliance.config.units import duration
+from appliance.egress.webhooks.endpoint import FORMATS
 from appliance.egress.webhooks.snippets import SNIPPETS
 from appliance.errors import Rejected
 
@@ -25,7 +27,6 @@ FIELDS = """id, name, url, url_class, events, memories, format, is_active, reaso
 concurrency, rate, ordered, created_at, updated_at, last_triggered_at, failure_count, position, circuit, waiting"""
 DELIVERY = """id, webhook_id, event_id, event_type, seq, payload, state, success, attempt, status_code,
 response_body, error_class, duration_ms, delivered_at, next_attempt_at"""
-FORMATS = ("envelope", "seed", "standard", "cloudevents", "cloudevents-binary")
 
 
 @click.group(
@@ -36,6 +37,7 @@ FORMATS = ("envelope", "seed", "standard", "cloudevents", "cloudevents-binary")
         "appliance webhook list",
         "appliance webhook test 4f2a9c1e           any unambiguous ending of its id",
         "appliance webhook redeliver 4f2a9c1e --since 1200",
+        "appliance webhook listen --forward http://127.0.0.1:3000/hook",
     ],
 )
 def webhook() -> None:
@@ -236,4 +238,5 @@ def _state(row: dict[str, Any]) -> str:
     return "active" if row["circuit"] == "closed" else f"not answering, {row['waiting']} waiting"
 
 
+webhook.add_command(listen)
 commands = {"webhook": webhook}

@@ -14,31 +14,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from appliance.client import Client, Topic, Write
 from appliance.client.protocol import rest
 from appliance.errors import Forbidden, KeyReused, Unauthenticated
+from tests.commands import Said
 from tests.served import ROOT, TOKEN, Served, serving
 
 pytestmark = pytest.mark.timeout(120)
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("APPLIANCE_", "EVENTODB_"))}
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 def appliance(*argv: str, text: str = "") -> Said:

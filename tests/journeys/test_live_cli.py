@@ -5,32 +5,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from appliance.cli.main import run
 from appliance.client import Client
 from appliance.client.protocol import rest
+from tests.commands import Said, caller
 from tests.served import TOKEN, Served, serving
 
 pytestmark = pytest.mark.timeout(120)
 
 PATIENCE = 20.0  # seconds
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +29,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def call(served: Served, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
-    """Runs a command line in this process, against the server."""
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def call(*argv: str) -> Said:
-        capfd.readouterr()
-        code = run([*argv, "--url", served.url, "--token", TOKEN])
-        out, err = capfd.readouterr()
-        return Said(code, out, err)
-
-    return call
+    return caller(served, capfd, monkeypatch)
 
 
 @pytest.fixture

@@ -8,14 +8,12 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from appliance.cli.main import run
 from appliance.egress.webhooks.snippets import SNIPPETS
+from tests.commands import Said, caller
 from tests.contracts.receiver import Receiver, Taken, receiving
 from tests.served import PATIENCE, TOKEN, Served, serving
 
@@ -30,17 +28,6 @@ RUNTIMES = {
 PRESENT = [name for name, (program, _, _) in RUNTIMES.items() if shutil.which(program)]
 
 
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("served")
@@ -51,16 +38,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def call(served: Served, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
-    """Runs a command line in this process, against the server."""
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def call(*argv: str) -> Said:
-        capfd.readouterr()
-        code = run([*argv, "--url", served.url, "--token", TOKEN])
-        out, err = capfd.readouterr()
-        return Said(code, out, err)
-
-    return call
+    return caller(served, capfd, monkeypatch)
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import trio
 from appliance.egress.webhooks.courier import Courier
 from appliance.egress.webhooks.endpoint import Cursor, Endpoint, endpoint_row
 from appliance.errors import NotFound
+from appliance.model.principal import Principal
 
-__all__ = ["Entry", "no_such_webhook"]
+__all__ = ["Entry", "no_such_webhook", "visible"]
 
 
 @dataclass(slots=True)
@@ -36,3 +37,8 @@ class Entry:
 
 def no_such_webhook(id: str) -> NotFound:
     return NotFound(f"there is no webhook {id}", hint="appliance webhook list shows them", webhook=id)
+
+
+def visible(caller: Principal, endpoint: Endpoint) -> bool:
+    """Who is bound to memories has nothing to do with an endpoint that is shown more than them."""
+    return not caller.memories or (endpoint.memories is not None and caller.memories.issuperset(endpoint.memories))

@@ -7,7 +7,8 @@ from typing import Protocol
 from appliance.auth.bodies import SECRET, decoded
 from appliance.auth.rights import memories_for
 from appliance.egress.webhooks.endpoint import Endpoint, delivery_row
-from appliance.egress.webhooks.entry import no_such_webhook
+from appliance.egress.webhooks.entry import no_such_webhook, visible
+from appliance.egress.webhooks.preview import Ask, Preview
 from appliance.egress.webhooks.service import Webhooks
 from appliance.egress.webhooks.showing import Showing
 from appliance.egress.webhooks.wishes import Again, Change, New, Rotation
@@ -30,9 +31,9 @@ class _Log(Protocol):
     async def find(self, namespace: int, id: str) -> Event | None: ...
 
 
-def webhook_routes(webhooks: Webhooks, showing: Showing, log: _Log) -> tuple[Route, ...]:
+def webhook_routes(webhooks: Webhooks, showing: Showing, preview: Preview, log: _Log) -> tuple[Route, ...]:
     """The table."""
-    desk = _Desk(webhooks, showing, log)
+    desk = _Desk(webhooks, showing, preview, log)
     one = PATH + "/{webhook_id}"
 
     def row(method: str, path: str, handler: Handler, summary: str, request: type | None = None) -> Route:
@@ -41,6 +42,7 @@ def webhook_routes(webhooks: Webhooks, showing: Showing, log: _Log) -> tuple[Rou
     return (
         row("POST", PATH, desk.create, "Tell a URL of events", New),
         row("GET", PATH, desk.listed, "Webhooks, newest first"),
+        row("POST", PATH + "/preview", desk.preview, "What would be sent for an event, without sending it", Ask),
         row("GET", one, desk.show, "One webhook, and how far it has come"),
         row("PATCH", one, desk.change, "Change a webhook, pause or resume it", Change),
         row("DELETE", one, desk.delete, "End a webhook and forget its deliveries"),
@@ -57,9 +59,10 @@ def webhook_routes(webhooks: Webhooks, showing: Showing, log: _Log) -> tuple[Rou
 class _Desk:
     """The handlers of endpoints."""
 
-    def __init__(self, webhooks: Webhooks, showing: Showing, log: _Log) -> None:
+    def __init__(self, webhooks: Webhooks, showing: Showing, preview: Preview, log: _Log) -> None:
         self._webhooks = webhooks
         self._showing = showing
+        self._preview = preview
         self._log = log
 
     async def create(self, request: Request) -> Response:
@@ -70,12 +73,20 @@ class _Desk:
 
     def listed(self, request: Request) -> Response:
         caller = _caller(request)
-        mine = [one for one in self._webhooks.endpoints(caller.namespace.key) if _visible(caller, one)]
+        mine = [one for one in self._webhooks.endpoints(caller.namespace.key) if visible(caller, one)]
         return json_response([self._webhooks.row(one.namespace, one.id) for one in mine])
 
     def show(self, request: Request) -> Response:
         endpoint = self._mine(request)
         return json_response(self._webhooks.row(endpoint.namespace, endpoint.id))
+
+    async def preview(self, request: Request) -> Response:
+        caller, ask = _caller(request), decoded(request.body, Ask, like='{"event": "ID"}')
+        if ask.webhook is not None:
+            endpoint = self._named(caller, ask.webhook)
+        else:
+            endpoint = self._preview.endpoint(caller.namespace.key, ask, memories_for(caller, ask.memory))
+        return json_response(await self._preview.of(endpoint, ask.event))
 
     async def change(self, request: Request) -> Response:
         return await self._changed(request, decoded(request.body or b"{}", Change, like='{"is_active": false}'))
@@ -151,9 +162,11 @@ class _Desk:
         return found
 
     def _mine(self, request: Request) -> Endpoint:
-        caller, id = _caller(request), request.params["webhook_id"]
+        return self._named(_caller(request), request.params["webhook_id"])
+
+    def _named(self, caller: Principal, id: str) -> Endpoint:
         endpoint = self._webhooks.endpoint(caller.namespace.key, id)
-        if not _visible(caller, endpoint):
+        if not visible(caller, endpoint):
             raise no_such_webhook(id)
         return endpoint
 
@@ -167,11 +180,6 @@ def _caller(request: Request) -> Principal:
     if request.principal is None:
         raise Unauthenticated("this needs a token")
     return request.principal
-
-
-def _visible(caller: Principal, endpoint: Endpoint) -> bool:
-    """Who is bound to memories has nothing to do with an endpoint that is shown more than them."""
-    return not caller.memories or (endpoint.memories is not None and caller.memories.issuperset(endpoint.memories))
 
 
 def _limit(request: Request) -> int:

@@ -11,7 +11,7 @@ from appliance.egress.filters import BadFilter, type_names
 from appliance.egress.webhooks.endpoint import Format
 from appliance.model.catalog import Catalog
 
-__all__ = ["Again", "Change", "New", "Rotation", "wanted_types"]
+__all__ = ["Again", "Change", "Name", "Names", "New", "Rotation", "wanted_types"]
 
 Retries = Annotated[int, Meta(ge=0, le=100)]
 Concurrency = Annotated[int, Meta(ge=1, le=16)]

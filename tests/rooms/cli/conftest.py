@@ -1,32 +1,13 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from appliance.cli.main import run
+from tests.commands import Said
 from tests.rooms.client.tiny_store import TOKEN, TinyStore, a_tiny_store
-
-
-@dataclass(frozen=True)
-class Said:
-    """What one command line left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def lines(self) -> list[Any]:
-        return [json.loads(line) for line in self.out.splitlines()]
 
 
 @pytest.fixture
