@@ -30,20 +30,31 @@ class Flusher:
         newest: global position of the newest event of a namespace.
         behind: told of a level member that would have to be waited for.
         gone: told of a member whose connection is.
+        idle: told when nothing is left to offer.
     """
 
     def __init__(
-        self, newest: Callable[[int], int], behind: Callable[[Cursor], None], gone: Callable[[Cursor], None]
+        self,
+        newest: Callable[[int], int],
+        behind: Callable[[Cursor], None],
+        gone: Callable[[Cursor], None],
+        idle: Callable[[], None] = lambda: None,
     ) -> None:
         self._newest = newest
         self._behind = behind
         self._gone = gone
+        self._idle = idle
         self._queue: deque[Audience] = deque()
         self._queued: set[Audience] = set()
         self._alarms: Alarms[Audience] = Alarms()
         self._wake = trio.Event()
         self._rounds: dict[Audience, trio.Event] = {}  # what those wait for who wait for a round to end
         self.delivered: Counter[str] = Counter()  # events handed to members, by transport
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is to be offered."""
+        return bool(self._queue)
 
     def add(self, audience: Audience) -> None:
         """It has something new, to be shown now or when a window ends."""
@@ -76,6 +87,7 @@ class Flusher:
             if self._queue:
                 await trio.lowlevel.checkpoint()
             else:
+                self._idle()
                 self._wake = trio.Event()
                 with trio.move_on_at(self._alarms.due):
                     await self._wake.wait()

@@ -56,8 +56,8 @@ class Subscription:
         return self._cursor.reached
 
     def sent(self, event: Event) -> bool | None:
-        """Whether this event was handed over; None: its topic does not cover it."""
-        return event.global_position <= self.reached if self.topic.matches(event) else None
+        """Whether this event was handed over; None: no topic followed here covers it, or it came before that."""
+        return event.global_position <= self.reached if any(seen.has(event) for seen in self._seen) else None
 
     def leave(self) -> None:
         self._bus.drop(self._cursor)
@@ -95,6 +95,7 @@ class Bus:
         budget: bytes that all rings, and what was read for newcomers, may hold together; copies made for members
             that are behind get a quarter of it beside.
         grace: seconds a member may be behind until it is cut.
+        handed: told when all that was published has been offered to every member that is level.
     """
 
     name: ClassVar[str] = "bus"
@@ -108,12 +109,13 @@ class Bus:
         blocks: int = 4096,
         budget: int = 256 * 1024 * 1024,
         grace: float = 60.0,
+        handed: Callable[[], None] = lambda: None,
     ) -> None:
         self._newest = newest
         self._blocks = blocks
         self._audiences = Audiences()
         self._shelf = Shelf(budget)
-        self._flusher = Flusher(newest, self._fell_behind, self.drop)
+        self._flusher = Flusher(newest, self._fell_behind, self.drop, handed)
         self._catch_up = CatchUp(read, newest, oldest, self.drop, pieces=budget // 4, grace=grace)
         self._highest: dict[int, int] = {}  # global position seen, by namespace
         self._coalesced = 0  # by audiences that are gone
@@ -191,6 +193,11 @@ class Bus:
     def held(self) -> int:
         """Bytes in all rings."""
         return self._shelf.size
+
+    @property
+    def offering(self) -> bool:
+        """Whether something published is still to be offered to somebody."""
+        return self._flusher.busy
 
     # -- in ---------------------------------------------------------------------------------
 

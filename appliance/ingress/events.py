@@ -2,7 +2,8 @@
 
     POST /api/v1/events             one event or an array of up to 1,000, written together or not at all
     GET  /api/v1/events/ID          the event in its envelope
-    GET  /api/v1/events/ID/trace    when it was accepted, what it belongs to, and who has been sent it
+    GET  /api/v1/events/ID/trace    when it was accepted, what it belongs to, and where it went
+    GET  /api/v1/events/ID/why      the same, and where it did not go, and why not
 
 A type that is not stored (`JobProgress`, `QueueStatus`) is told to whoever listens, and answered with 202.
 """
@@ -19,11 +20,14 @@ from appliance.auth.rights import memories_for
 from appliance.errors import NotFound
 from appliance.ids import canonical_uuid
 from appliance.ingress.door import Door
-from appliance.ingress.trace import Trace, TraceLog, Witnesses, traced
+from appliance.ingress.passages import Passage
+from appliance.ingress.trace import Trace, TraceLog, traced
 from appliance.ingress.wanted import wanted
+from appliance.ingress.why import all_legs, happened
 from appliance.model.catalog import Catalog
 from appliance.model.event import Draft, Event
 from appliance.model.http import Lane, Request, Response, Route, json_response
+from appliance.model.legs import Why
 from appliance.model.principal import READ, WRITE, Principal
 from appliance.world import World
 
@@ -63,7 +67,8 @@ class Events:
         find: a stored event by its id.
         announce: shows an ephemeral event to those who listen.
         render: an event's envelope.
-        witnesses: the live clients in a caller's sight that follow an event.
+        whys: what each room knows of an event's way.
+        passage: when it went over the bus.
     """
 
     def __init__(
@@ -76,7 +81,8 @@ class Events:
         find: Find,
         announce: Callable[[Event], None],
         render: Callable[[Event], str],
-        witnesses: Witnesses,
+        whys: Sequence[Why],
+        passage: Callable[[Event], Passage | None],
     ) -> None:
         self._door = door
         self._catalog = catalog
@@ -85,7 +91,8 @@ class Events:
         self._find = find
         self._announce = announce
         self._render = render
-        self._witnesses = witnesses
+        self._whys = whys
+        self._passage = passage
 
     def routes(self) -> tuple[Route, ...]:
         tags = ("events",)
@@ -105,7 +112,16 @@ class Events:
                 "GET",
                 f"{PATH}/{{event_id}}/trace",
                 self.trace,
-                "What became of an event: its chain, and who has been sent it",
+                "The way of an event: its chain, and where it went",
+                scope=READ,
+                answer=Trace,
+                tags=tags,
+            ),
+            Route(
+                "GET",
+                f"{PATH}/{{event_id}}/why",
+                self.why,
+                "The way of an event, where it did not go, and why not",
                 scope=READ,
                 answer=Trace,
                 tags=tags,
@@ -133,13 +149,22 @@ class Events:
 
     async def trace(self, request: Request) -> Response:
         """Raises NotFound."""
+        return await self._way(request, whole=False)
+
+    async def why(self, request: Request) -> Response:
+        """Raises NotFound."""
+        return await self._way(request, whole=True)
+
+    async def _way(self, request: Request, *, whole: bool) -> Response:
         who, event = _caller(request), await self._visible(request)
         seen = memories_for(who, _asked(request))
 
         async def find(id: str) -> Event | None:
             return await self._find(event.namespace, id)
 
-        found = await traced(event, self._catalog, self._log, find, seen, self._witnesses(who, event))
+        legs = await all_legs(self._whys, who, event)
+        shown = legs if whole else happened(legs)
+        found = await traced(event, self._catalog, self._log, find, seen, shown, self._passage(event))
         return json_response(found, headers=(("cache-control", "no-store"),))
 
     def _told(self, who: Principal, draft: Draft) -> Event:

@@ -1,4 +1,4 @@
-"""What an event belongs to: what caused it, what it caused, and what happened for the same reason.
+"""Where an event went: what caused it, what it caused, what happened for the same reason, and what became of it.
 
 The log has no index of causes. Causes are found one by one by their id; what came of an event is looked for in a
 stretch of the log behind it. Both ends are bounded, and the answer says how far the look reached.
@@ -7,23 +7,23 @@ stretch of the log behind it. Both ends are bounded, and the answer says how far
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from appliance.clock import stamp
 from appliance.ids import canonical_uuid
+from appliance.ingress.passages import Passage
 from appliance.model.catalog import Catalog, View
 from appliance.model.event import Event, Query
-from appliance.model.principal import Principal
+from appliance.model.legs import Leg, since_accepted
 
-__all__ = ["Link", "Trace", "TraceLog", "Witnesses", "traced"]
+__all__ = ["Link", "Trace", "TraceLog", "traced"]
 
 MOST_CAUSES = 20
 LOOK_AHEAD = 500  # events behind the traced one
 MOST_LINKS = 100
 
-Witnesses = Callable[[Principal, Event], Sequence[Mapping[str, object]]]
 Seen = tuple[str, ...] | None  # memories; None: all
 
 
@@ -54,7 +54,9 @@ class Trace(msgspec.Struct, omit_defaults=True):
     actor: Mapping[str, str]
     looked_until: int  # global position up to which effects and related events were looked for
     chain: list[Link]
-    clients: list[dict[str, Any]]
+    legs: list[Leg]  # what became of it at each place
+    bus_ms: float | None = None  # after it was accepted: shown to who is connected; absent: too long ago to tell
+    handed_ms: float | None = None  # the same: offered to all of them who keep up
     memory: str = ""
     correlation_id: str = ""
     causation_id: str = ""
@@ -66,12 +68,14 @@ async def traced(
     log: TraceLog,
     find: Callable[[str], Awaitable[Event | None]],
     seen: Seen,
-    clients: Sequence[Mapping[str, object]],
+    legs: Sequence[Leg],
+    passage: Passage | None,
 ) -> Trace:
     """The way of `event`, as somebody may see it who is shown the memories `seen`.
 
     Args:
-        clients: live ones that follow it, and whether it was sent to them.
+        legs: what the rooms say of it.
+        passage: when it went over the bus; None: not known.
     """
     view = catalog.view(event)
     causes = await _causes(event, catalog, find, seen)
@@ -89,7 +93,9 @@ async def traced(
         actor=view.actor,
         looked_until=later[-1].global_position if later else event.global_position,
         chain=[*reversed(causes), *_later(event, view, later, catalog, seen)],
-        clients=[dict(client) for client in clients],
+        legs=list(legs),
+        bus_ms=None if passage is None else since_accepted(event, passage.published),
+        handed_ms=since_accepted(event, passage.handed) if passage is not None and passage.handed else None,
         memory=view.memory,
         correlation_id=view.correlation,
         causation_id=view.causation,

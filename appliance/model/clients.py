@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from appliance.model.event import Event
 from appliance.model.http import Outlet, Request, Socket
 from appliance.model.principal import Principal
+from appliance.model.topic import Topic
 
 __all__ = ["Client", "Clients", "Habits", "Reading", "Visitor", "Watcher"]
 
@@ -29,12 +30,17 @@ class Reading(Protocol):
     """One place in the stream of events, as a client holds one or several."""
 
     @property
+    def topic(self) -> Topic:
+        """What is followed here."""
+        ...
+
+    @property
     def lag(self) -> int:
         """Events it has not been sent yet."""
         ...
 
     def sent(self, event: Event) -> bool | None:
-        """Whether this event was handed over; None: it is not followed here."""
+        """Whether this event was handed over; None: it is not followed here, or came before that began."""
         ...
 
 

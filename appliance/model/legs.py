@@ -10,7 +10,7 @@ import msgspec
 from appliance.model.event import Event
 from appliance.model.principal import Principal
 
-__all__ = ["Leg", "Outcome", "Why"]
+__all__ = ["Leg", "Outcome", "Why", "since_accepted"]
 
 Outcome = Literal["done", "waiting", "failed", "skipped"]  # skipped: it was not for them, and `detail` says why
 
@@ -25,6 +25,11 @@ class Leg(msgspec.Struct, frozen=True, omit_defaults=True):
     at: str = ""  # RFC 3339
     after_ms: float | None = None  # since the event was accepted
     id: str = ""  # of the client, delivery, job
+
+
+def since_accepted(event: Event, at_us: int) -> float:
+    """Milliseconds between the acceptance of a stored event and a moment of the wall clock; never less than 0."""
+    return round(max(0, at_us - event.time) / 1000, 3)
 
 
 Why = Callable[[Principal, Event], Awaitable[Sequence[Leg]]]  # what one room knows; the caller may see the event

@@ -69,10 +69,14 @@ class Entry:
     def received(self) -> None:
         self.messages += 1
 
-    def sent(self, event: Event) -> bool | None:
-        """Whether it was sent this event; None: it does not follow it."""
-        told = [sent for reading in self.readings if (sent := reading.sent(event)) is not None]
-        return any(told) if told else None
+    def is_of(self, viewer: Principal) -> bool:
+        """Whether it was opened by the same caller."""
+        mine = self.principal
+        return mine is not None and mine.namespace == viewer.namespace and self.subject == _subject(viewer) != ""
+
+    def follows(self, event: Event) -> list[Reading]:
+        """Where it stands in the event's namespace."""
+        return [reading for reading in self.readings if reading.topic.namespace == event.namespace]
 
     def silent_for(self, now: float) -> float:
         """Seconds since the peer last sent anything; 0 where that cannot be told."""

@@ -15,12 +15,14 @@ import structlog
 import trio
 
 from appliance.egress.clients.roster import Entry, Roster
+from appliance.egress.clients.why import leg_of
 from appliance.errors import NotFound
 from appliance.model.clients import Habits, Watcher
 from appliance.model.closecodes import Close
 from appliance.model.event import Event
 from appliance.model.http import Outlet, Request, Socket
-from appliance.model.principal import Principal
+from appliance.model.legs import Leg
+from appliance.model.principal import ADMIN, Principal
 from appliance.world import World
 
 __all__ = ["Manager"]
@@ -123,11 +125,18 @@ class Manager:
         now = trio.current_time()
         return [entry.row(now) for entry in self._roster if _sees(viewer, entry)]
 
-    def witnesses(self, viewer: Principal, event: Event) -> list[dict[str, object]]:
-        """Who of those the viewer sees follows this event, and whether it was sent to them."""
-        now = trio.current_time()
-        told = [(entry, entry.sent(event)) for entry in self._roster if _sees(viewer, entry)]
-        return [entry.row(now) | {"sent": sent} for entry, sent in told if sent is not None]
+    def why(self, viewer: Principal, event: Event, handed: int) -> list[Leg]:
+        """What became of an event at each client that is here: those of others are an admin's to see.
+
+        Args:
+            handed: when it had been offered to all who keep up, in microseconds since 1970; 0: that is not known.
+        """
+        every = viewer.may(ADMIN)
+        return [
+            leg
+            for entry in self._roster
+            if (every or entry.is_of(viewer)) and (leg := leg_of(entry, event, handed)) is not None
+        ]
 
     def close(self, viewer: Principal, id: str, reason: str) -> None:
         """End one connection; its client may come back.

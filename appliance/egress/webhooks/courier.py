@@ -135,6 +135,16 @@ class Courier:
         """Deliveries begun and not settled."""
         return len(self._lines)
 
+    @property
+    def read(self) -> int:
+        """Global position up to which it has looked."""
+        return self._lines.read
+
+    def delivery(self, event: str) -> Delivery | None:
+        """The newest one of an event, by its id; None: there is none, or it is not kept any more."""
+        over = (delivery for delivery in reversed(self._finished) if delivery.event == event)
+        return self._lines.find(event) or next(over, None)
+
     def wake(self) -> None:
         """There may be something to do: a new event, a new delivery, a free place."""
         self._changed.set()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from dataclasses import dataclass
+from itertools import chain
 
 from appliance.egress.webhooks.endpoint import Delivery
 from appliance.model.event import Event
@@ -78,6 +79,12 @@ class Lines:
             if len(line) > 1:
                 return
         self._place(job, due)
+
+    def find(self, event: str) -> Delivery | None:
+        """The unsettled delivery of an event, by its id; not one that is out and was asked for by a person."""
+        waiting = (job for _, _, job in self._waiting)
+        found = (job.delivery for job in chain(self._open.values(), self._ready, waiting))
+        return next((delivery for delivery in found if delivery.event == event), None)
 
     def next(self, now: float) -> Job | None:
         """A delivery whose time has come; it is out until `settle` or `again`."""

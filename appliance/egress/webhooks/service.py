@@ -140,10 +140,14 @@ class Webhooks:
 
     # -- asking -----------------------------------------------------------------------------
 
+    def entries(self, namespace: int) -> list[Entry]:
+        """Newest first."""
+        found = [entry for entry in self._entries.values() if entry.endpoint.namespace == namespace]
+        return sorted(found, key=lambda entry: (entry.endpoint.created, entry.endpoint.id), reverse=True)
+
     def endpoints(self, namespace: int) -> list[Endpoint]:
         """Newest first."""
-        found = [entry.endpoint for entry in self._entries.values() if entry.endpoint.namespace == namespace]
-        return sorted(found, key=lambda endpoint: (endpoint.created, endpoint.id), reverse=True)
+        return [entry.endpoint for entry in self.entries(namespace)]
 
     def row(self, namespace: int, id: str) -> dict[str, object]:
         """Raises NotFound."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,8 +13,10 @@ import pytest
 from appliance.egress.envelope import envelope
 from appliance.errors import ApplianceError, Conflict, Forbidden, KeyReused, NotFound, Rejected
 from appliance.ingress.events import Events
-from appliance.model.event import Event, Namespace
+from appliance.ingress.passages import Passages
+from appliance.model.event import Event, Namespace, Query
 from appliance.model.http import Request, Response
+from appliance.model.legs import Leg
 from appliance.model.principal import Principal
 from appliance.world import RealWorld
 from tests.fixtures.notes import catalog_of_48
@@ -37,7 +39,8 @@ class Desk:
 
     room: Room
     announced: list[Event] = field(default_factory=list)
-    clients: list[Mapping[str, object]] = field(default_factory=list)
+    legs: list[Leg] = field(default_factory=list)
+    passages: Passages = field(default_factory=Passages)
 
     def __post_init__(self) -> None:
         catalog = catalog_of_48()
@@ -53,12 +56,16 @@ class Desk:
             find=find,
             announce=self.announced.append,
             render=lambda event: envelope(event, catalog.view(event), "pascal"),
-            witnesses=self.witnesses,
+            whys=[self.known, self.known_elsewhere],
+            passage=self.passages.of,
         )
-        self.post_route, self.show_route, self.trace_route = events.routes()
+        self.post_route, self.show_route, self.trace_route, self.why_route = events.routes()
 
-    def witnesses(self, viewer: Principal, event: Event) -> Sequence[Mapping[str, object]]:
-        return self.clients
+    async def known(self, viewer: Principal, event: Event) -> Sequence[Leg]:
+        return self.legs
+
+    async def known_elsewhere(self, viewer: Principal, event: Event) -> Sequence[Leg]:
+        return [Leg("webhook", viewer.subject, "skipped", event.type)]
 
     async def post(self, body: Any, who: Principal = WRITER, **headers: str) -> tuple[int, Any]:
         text = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -72,6 +79,10 @@ class Desk:
     async def trace(self, id: str, who: Principal = WRITER) -> dict[str, Any]:
         request = Request("GET", "/", principal=who, params={"event_id": id})
         return (await self._ask(self.trace_route.handler, request))[1]  # type: ignore[no-any-return]
+
+    async def why(self, id: str, who: Principal = WRITER) -> dict[str, Any]:
+        request = Request("GET", "/", principal=who, params={"event_id": id})
+        return (await self._ask(self.why_route.handler, request))[1]  # type: ignore[no-any-return]
 
     async def _ask(self, handler: Any, request: Request) -> tuple[int, Any]:
         answer: Response = await handler(request)
@@ -165,6 +176,8 @@ async def refusal(desk: Desk, id: str, who: Principal) -> ApplianceError:
         await desk.show(id, who)
     with pytest.raises(NotFound):
         await desk.trace(id, who)
+    with pytest.raises(NotFound):
+        await desk.why(id, who)
     return refused.value
 
 
@@ -183,7 +196,6 @@ async def test_a_trace_tells_what_caused_it_and_what_it_caused():
             more = {} if cause is None else {"causation_id": ids[cause]}
             ids.append((await desk.post({**NOTE, "note_id": f"n{number}", "correlation_id": "c", **more}))[1]["id"])
         await desk.post({**NOTE, "correlation_id": "other"})
-        desk.clients = [{"id": "c1", "sent": True, "lag": 0}]
         found = await desk.trace(ids[1])
 
     assert [(link["event_id"], link["relation"]) for link in found["chain"]] == [
@@ -191,7 +203,42 @@ async def test_a_trace_tells_what_caused_it_and_what_it_caused():
     ]  # fmt: skip
     assert (found["stream"], found["position"], found["seq"], found["looked_until"]) == ("note-n1", 0, 2, 6)
     assert found["accepted_at"].endswith("Z")
-    assert found["clients"] == desk.clients
+    assert found["legs"] == []
+
+
+async def test_why_tells_also_where_it_did_not_go_room_by_room_and_in_the_order_of_time():
+    async with a_desk() as desk:
+        _, receipt = await desk.post(NOTE)
+        desk.legs = [
+            Leg("client", "late", "waiting", "it is 3 events behind"),
+            Leg("client", "slow", "done", after_ms=4.0),
+            Leg("client", "quick", "done", after_ms=1.5),
+        ]
+        trace, why = await desk.trace(receipt["id"]), await desk.why(receipt["id"])
+
+    assert [leg["name"] for leg in trace["legs"]] == ["quick", "slow", "late"]
+    assert [leg["name"] for leg in why["legs"]] == ["quick", "slow", "late", "bob"]
+    assert why["legs"][-1] == {"kind": "webhook", "name": "bob", "outcome": "skipped", "detail": "NoteDeleted"}
+    assert {name: value for name, value in why.items() if name != "legs"} == {
+        name: value for name, value in trace.items() if name != "legs"
+    }
+
+
+async def test_a_trace_tells_when_the_event_went_over_the_bus():
+    async with a_desk() as desk:
+        stored = []
+        for number in range(2):
+            id = (await desk.post({**NOTE, "note_id": f"n{number}"}))[1]["id"]
+            stored += await desk.room.log.events(Query(1, global_position=number + 1, limit=1))
+            unknown = await desk.trace(id)
+        desk.passages.published(stored, stored[0].time + 1500, awaited=True)
+        shown = await desk.trace(stored[0].id)
+        desk.passages.handed(stored[0].time + 2250)
+        handed = await desk.trace(stored[0].id)
+
+    assert "bus_ms" not in unknown
+    assert (shown["bus_ms"], "handed_ms" in shown) == (1.5, False)
+    assert (handed["bus_ms"], handed["handed_ms"]) == (1.5, 2.25)
 
 
 async def test_a_trace_shows_what_shares_a_correlation():
@@ -237,11 +284,12 @@ def test_each_route_says_what_it_needs():
 
     events = Events(
         None, catalog_of_48(), None, None,  # type: ignore[arg-type]
-        find=nothing, announce=print, render=str, witnesses=lambda who, event: [],
+        find=nothing, announce=print, render=str, whys=(), passage=lambda event: None,
     )  # fmt: skip
 
     assert [(route.method, route.path, route.scope) for route in events.routes()] == [
         ("POST", "/api/v1/events", "write"),
         ("GET", "/api/v1/events/{event_id}", "read"),
         ("GET", "/api/v1/events/{event_id}/trace", "read"),
+        ("GET", "/api/v1/events/{event_id}/why", "read"),
     ]
