@@ -241,7 +241,14 @@ class Worker:
         """An attempt failed: there will be another one, or none would help."""
         job, failure = entry.job, end.failure
         delay = self._backoff.delay(job.id, job.waits, job.retries, failure)
-        log.warning("job attempt failed", job=job.id, type=job.type, code=failure.code, kind=failure.kind, next=delay and round(delay, 1))
+        log.warning(
+            "job attempt failed",
+            job=job.id,
+            type=job.type,
+            code=failure.code,
+            kind=failure.kind,
+            next=delay and round(delay, 1),
+        )
         if delay is None:
             await self._fail(entry, failure, end.detail, round(took * 1000), took)
             return
