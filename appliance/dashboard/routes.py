@@ -49,6 +49,7 @@ def dashboard_routes(snippets: Mapping[str, str]) -> tuple[Route, ...]:
 
     tags = ("dashboard",)
     return (
+        Route("GET", "/welcome", page, "The dashboard, as a one-time link opens it", lane=Lane.FAST, tags=tags),
         Route("GET", PATH, page, "The dashboard", lane=Lane.FAST, tags=tags),
         Route("GET", f"{ASSETS}/{{digest}}/{{path:path}}", asset, "A file of it", lane=Lane.FAST, tags=tags),
         Route("GET", f"{PATH}/{{page:path}}", page, "A page of it", lane=Lane.FAST, tags=tags),

@@ -2,7 +2,7 @@
 import { duration } from "./format.js";
 import { html, render, useEffect, useState } from "./html.js";
 import { complain, enter, entrance, leave, line, queue, refresh, session, toasts, useCell, useData } from "./state.js";
-import { Dialog, Dot, Icon, Tag } from "./ui.js";
+import { Act, Dialog, Dot, Icon, Tag } from "./ui.js";
 import { Clients } from "./pages/clients.js";
 import { Deliveries } from "./pages/deliveries.js";
 import { Events } from "./pages/events.js";
@@ -111,7 +111,7 @@ function Links({ current, below, more }) {
 const Tools = ({ show, dark }) => html`<div class="buttons">
   <button type="button" class="plain" onClick=${changeTheme} aria-label=${dark ? "light theme" : "dark theme"} title=${`${dark ? "light" : "dark"} (t)`}><${Icon} name=${dark ? "sun" : "moon"} /></button>
   <button type="button" class="plain" onClick=${() => show("keys")} aria-label="keys" title="keys (?)"><${Icon} name="keys" /></button>
-  ${!session.open && html`<button type="button" class="plain" onClick=${leave} aria-label=${session.visit?.id ? "end this access" : "sign out"} title=${session.visit?.id ? "end this access: its token is revoked" : "sign out"}><${Icon} name="leave" /></button>`}</div>`;
+  ${!session.open && html`<${Act} class="plain" do=${leave} sure=${session.visit?.id ? "end it?" : "sign out?"} aria-label=${session.visit?.id ? "end this access" : "sign out"} title=${session.visit?.id ? "end this access: its token is revoked" : "sign out"}><${Icon} name="leave" /></${Act}>`}</div>`;
 
 function More({ close, current, show, dark }) {
   return html`<${Dialog} title="More" close=${close}><div class="needs" onClick=${close}>${PAGES.filter(([path]) => !BELOW.includes(path)).map(([path, name, icon]) => html`<a href=${`${ROOT}/${path}`} aria-current=${current === path ? "page" : undefined}><${Icon} name=${icon} />${name}</a>`)}</div><${Tools} show=${show} dark=${dark} /></${Dialog}>`;

@@ -14,7 +14,7 @@ function uuid() { // crypto.randomUUID is there over https only
 const flat = (text) => (text.trim() || "{}").replace(/\s*\n\s*/g, " ");
 
 /** sending(id): before it leaves. sent({id, stream, position, globalPosition, ms}): when it is stored. */
-export function Publish({ type: first = "hello", stream: home = "hello", sending = () => {}, sent = () => {}, lines = true }) {
+export function Publish({ type: first = "hello", stream: home = "hello", sending = () => {}, sent = () => {}, children }) {
   const [type, setType] = useState(first);
   const [stream, setStream] = useState(home);
   const [data, setData] = useState('{"from": "me"}');
@@ -41,10 +41,11 @@ export function Publish({ type: first = "hello", stream: home = "hello", sending
         <span id="receipt" role="status" class="soft">${state.done && html`<b class="good">${state.done.stream} @ ${state.done.position}</b> is stored, ${duration(Math.max(1, state.done.ms) / 1000)} after you asked.`}</span></div>
       ${state.error && html`<${Trouble} error=${state.error} />`}
     </form>
-    ${lines && html`<div class="stack tight"><p class="soft small">The same from a terminal, where the appliance runs:</p>
+    ${children}
+    <div class="stack tight"><p class="soft small">The same from a terminal, where the appliance runs:</p>
       <${Line} id="publish">${`appliance publish ${quoted(type)} ${quoted(flat(data))}${stream === type ? "" : ` --stream ${quoted(stream)}`}`}</${Line}>
       <p class="soft small">Or from any shell that reaches this address${session.visit ? "; the first line gives it your token" : ""}:</p>
       ${session.visit && html`<${Line} id="export" text=${`export TOKEN=${session.visit.token}`}>${`export TOKEN=${session.visit.token.slice(0, 9)}…`}</${Line}>`}
       <${Line} id="curl">${`curl -s ${location.origin}/rpc${session.visit ? ' -H "Authorization: Bearer $TOKEN"' : ""} -d ${quoted(`["stream.write", ${JSON.stringify(stream)}, ${written}]`)}`}</${Line}>
-      ${location.protocol === "https:" && html`<p class="soft small">If curl does not trust this address: fetch <a href="/appliance-ca.crt">the local authority</a> and add <code>--cacert appliance-ca.crt</code>.</p>`}</div>`}`;
+      ${location.protocol === "https:" && html`<p class="soft small">If curl does not trust this address: fetch <a href="/appliance-ca.crt">the local authority</a> and add <code>--cacert appliance-ca.crt</code>.</p>`}</div>`;
 }

@@ -17,9 +17,9 @@ export function FirstRun({ begin, done, go }) {
   const over = () => { done(); refresh("/"); };
   return html`<${Head} title="Welcome" about="Three steps, a minute in all"><button type="button" onClick=${over}>${arrived ? "To the overview" : "Skip this"}</button></${Head}>
     <div class="steps">
+      <${Name} data=${name} />
       <${Card} class="step done"><div><h2>You are its admin</h2><p>${session.visit?.name ? html`As <b>${session.visit.name}</b>${session.visit.expires ? html`, until ${moment(session.visit.expires)}` : ""}. ` : "The link was all it took. "}<span class="soft">${session.visit?.kept ? "This device keeps the token." : "Only this tab holds the token, and forgets it when it is closed."} <a href="/dashboard/system/access">Access</a> lists it with all others.</span></p>
         ${session.visit?.id && html`<div><${Act} class="mini" id="end" sure="end it?" do=${leave}>End this access</${Act}></div>`}</div></${Card}>
-      <${Name} data=${name} />
       <${First} begin=${begin} arrived=${arrived} setArrived=${setArrived} />
       ${arrived && html`<div class="row"><button type="button" class="main-act" id="onward" onClick=${over}>To the overview</button><button type="button" onClick=${() => { done(); go(`/dashboard/events/${arrived}`); }}>See where it went</button></div>`}
       <${Card} title="Or bring back what there was"><div class="stack tight"><p class="soft">A backup is checked whole before anything is touched, and what is there now is put aside. Stop the appliance, then, where it runs:</p><${Line}>appliance restore BACKUP</${Line}><p class="soft small"><code>appliance backup list</code> names those it has. Restored events carry their old numbers, so clients go on where they were.</p></div></${Card}>
@@ -53,7 +53,7 @@ function First({ begin, arrived, setArrived }) {
   useEffect(() => { feed.choose("", "last"); feed.open(); return () => feed.close(); }, []);
   const shown = feed.rows.filter((row) => row.text && (ours.current.has(row.id) || !BY_ITSELF.has(row.stream.split("-", 1)[0]))).slice(-5).reverse();
   return html`<${Card} class=${`step ${arrived ? "done" : ""}`}><div><h2>Send the first event</h2>
-    <${Publish} sending=${(id) => { begin(); ours.current.set(id, performance.now()); }} />
+    <${Publish} sending=${(id) => { begin(); ours.current.set(id, performance.now()); }}>
     ${told && html`<p class="note good" id="told" role="status">${told}</p>`}
-    ${shown.length > 0 && html`<ul class="arrivals" id="events" aria-label="events, newest first">${shown.map((row) => html`<li key=${row.seq} class=${ours.current.has(row.id) ? "mine" : ""}><b>${row.type}</b><span class="at">${row.stream} @ ${row.position} · ${clock(row.time)}</span><code>${JSON.stringify(exactly(row.text).data)}</code></li>`)}</ul>`}</div></${Card}>`;
+    ${shown.length > 0 && html`<ul class="arrivals" id="events" aria-label="events, newest first">${shown.map((row) => html`<li key=${row.seq} class=${ours.current.has(row.id) ? "mine" : ""}><b>${row.type}</b><span class="at">${row.stream} @ ${row.position} · ${clock(row.time)}</span><code>${JSON.stringify(exactly(row.text).data)}</code></li>`)}</ul>`}</${Publish}></div></${Card}>`;
 }
