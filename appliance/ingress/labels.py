@@ -1,7 +1,7 @@
 """What an event says about itself besides its data: whose memory it is in, who caused it, and what it belongs to.
 
-Labels are members of the metadata: `memory`, `actor`, `correlationId`, `causationId`. The door stamps them, so a
-writer can neither write into a memory it is not bound to nor pass for somebody else. Pure.
+Labels are members of the metadata: `memory`, `actor`, `correlationId`, `causationId`, `traceparent`. The door stamps
+them, so a writer can neither write into a memory it is not bound to nor pass for somebody else. Pure.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from appliance.errors import Forbidden, Rejected
 from appliance.model.event import Draft
 from appliance.model.principal import ADMIN, MCP, Principal
 from appliance.model.sight import SIGHT
+from appliance.model.tracing import TRACE, TRACEPARENT
 
 __all__ = ["LABELS", "LONGEST_LABEL", "labelled", "memory_of"]
 
-LABELS = frozenset({"memory", "actor", "correlationId", "causationId", SIGHT})
+LABELS = frozenset({"memory", "actor", "correlationId", "causationId", TRACEPARENT, SIGHT})
 LONGEST_LABEL = 200  # characters
 
 Kind = Literal["user", "agent", "system"]
@@ -33,12 +34,14 @@ def labelled(
     correlation: str = "",
     causation: str = "",
     kind: Kind | None = None,
+    trace: str = "",
 ) -> Draft:
     """`draft` with its labels; other members of its metadata stay, labels that were in it do not.
 
     Args:
         memory: the one it is for; empty: none, or the one the caller is bound to.
         kind: of actor; None: a caller with scope `mcp` and without `admin` is an agent, any other a user.
+        trace: as `tracing.traceparent` gives it; empty: that of the request being served, if it has one.
 
     Raises:
         Forbidden: the caller is bound to other memories.
@@ -51,6 +54,8 @@ def labelled(
         if value:
             labels[name] = _checked(name, value)
     labels["actor"] = _actor(principal, kind)
+    if trace := trace or TRACE.get():
+        labels[TRACEPARENT] = trace
     return msgspec.structs.replace(draft, metadata=msgspec.json.encode(labels).decode())
 
 

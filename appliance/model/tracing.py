@@ -10,8 +10,22 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
+from typing import Any
 
-__all__ = ["REQUEST", "TRACE", "TRACEPARENT", "continued", "enter", "served", "trace_id", "trace_of", "traceparent"]
+import msgspec
+
+__all__ = [
+    "REQUEST",
+    "TRACE",
+    "TRACEPARENT",
+    "continued",
+    "enter",
+    "label_of",
+    "served",
+    "trace_id",
+    "trace_of",
+    "traceparent",
+]
 
 TRACEPARENT = "traceparent"  # as a header, and as a label of events
 
@@ -22,6 +36,13 @@ _SHAPE = re.compile(
     r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?P<parent>(?!0{16})[0-9a-f]{16})"
     r"-(?P<flags>[0-9a-f]{2})(?P<rest>-.*)?"
 )
+
+
+class _Labels(msgspec.Struct, frozen=True):
+    trace: Any = msgspec.field(name=TRACEPARENT, default=None)
+
+
+_labels = msgspec.json.Decoder(_Labels).decode
 
 
 def traceparent(text: str) -> str:
@@ -35,6 +56,17 @@ def traceparent(text: str) -> str:
 def trace_of(headers: Mapping[str, str]) -> str:
     """The trace a request belongs to; empty: none. What we have made of it goes before what came in."""
     return TRACE.get() or traceparent(headers.get(TRACEPARENT, ""))
+
+
+def label_of(metadata: str | None) -> str:
+    """The trace that an event says it belongs to; empty: none."""
+    if metadata is None or TRACEPARENT not in metadata:
+        return ""
+    try:
+        said = _labels(metadata).trace
+    except msgspec.MsgspecError:
+        return ""
+    return traceparent(said) if isinstance(said, str) else ""
 
 
 def continued(parent: str, span: str) -> str:

@@ -10,6 +10,7 @@ from appliance.ingress.labels import labelled
 from appliance.model.catalog import View
 from appliance.model.event import Draft, Event, Namespace
 from appliance.model.principal import WRITE, Principal
+from appliance.model.tracing import label_of
 
 __all__ = ["Cause"]
 
@@ -26,11 +27,13 @@ class Cause:
     actor: Mapping[str, str] = field(default_factory=dict)  # kind and id; empty: the plugin itself
     correlation: str = ""  # of the cause; "": its id, or that of the first event that is written
     id: str = ""  # of the event that is the reason; "": none
+    trace: str = ""  # it goes on; "": that of the request being served, if any
     fingerprint: bytes = b""  # what makes two units with one idempotency key the same; empty: what they write
 
     @classmethod
     def of_event(cls, space: Namespace, event: Event, view: View) -> Cause:
-        return cls(space, view.memory, view.actor, view.correlation or event.id, event.id, event.id.encode())
+        correlation, trace = view.correlation or event.id, label_of(event.metadata)
+        return cls(space, view.memory, view.actor, correlation, event.id, trace, event.id.encode())
 
     def stamped(self, draft: Draft, plugin: str, correlation: str = "") -> Draft:
         """The draft with its labels; one that has some already keeps them.
@@ -49,6 +52,7 @@ class Cause:
             correlation=self.correlation or correlation,
             causation=self.id,
             kind=cast(Kind, kind) if kind in KINDS else "system",
+            trace=self.trace,
         )
 
     def principal(self, plugin: str) -> Principal:

@@ -10,6 +10,7 @@ import trio
 from appliance.api import Conflict, Unavailable
 from appliance.model.event import Namespace
 from appliance.model.jobs import JobOrder, JobRun, JobType
+from appliance.model.tracing import label_of
 from appliance.plugins.border import contained
 from appliance.plugins.cause import Cause
 from appliance.plugins.context import PluginContext
@@ -73,7 +74,8 @@ async def _cause(desk: Desk[Any], run: JobRun) -> Cause:
     if event is None:
         return Cause(space, run.memory, fingerprint=run.id.encode())
     view = desk.ports.catalog.view(event)
-    return Cause(space, run.memory, view.actor, view.correlation or event.id, event.id, run.id.encode())
+    correlation, trace = view.correlation or event.id, label_of(event.metadata)
+    return Cause(space, run.memory, view.actor, correlation, event.id, trace, run.id.encode())
 
 
 def _space(desk: Desk[Any], key: int) -> Namespace:

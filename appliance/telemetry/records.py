@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from appliance.model.event import Event
-from appliance.model.tracing import TRACEPARENT, trace_id, traceparent
+from appliance.model.tracing import label_of, trace_id
 from appliance.telemetry.redact import anonymous
 
 __all__ = ["Facts", "Level", "connection_record", "event_record", "facts", "level_of"]
@@ -40,13 +40,8 @@ class Facts(msgspec.Struct, frozen=True):
     error: Any = None
 
 
-class _Labels(msgspec.Struct, frozen=True):
-    trace: Any = msgspec.field(name=TRACEPARENT, default=None)
-
-
 _NOTHING = Facts()
 _facts = msgspec.json.Decoder(Facts).decode
-_labels = msgspec.json.Decoder(_Labels).decode
 
 
 def facts(event: Event) -> Facts:
@@ -77,7 +72,7 @@ def event_record(event: Event) -> tuple[Level, dict[str, object]]:
         "event.note_id": _name(known.note_id),
         "event.duration_ms": _number(known.duration_ms),
         "event.error": _name(known.error),
-        "trace_id": _trace(event.metadata),
+        "trace_id": trace_id(label_of(event.metadata)) or None,
     }
     if event.type == "QueueStatus":
         said["event.queue_depth"] = _number(known.total_jobs)
@@ -119,14 +114,3 @@ def _name(value: object) -> str | None:
 
 def _number(value: object) -> int | float | None:
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _trace(metadata: str | None) -> str | None:
-    if metadata is None or TRACEPARENT not in metadata:
-        return None
-    try:
-        found = _labels(metadata).trace
-    except msgspec.MsgspecError:
-        return None
-    parent = traceparent(found) if isinstance(found, str) else ""
-    return trace_id(parent) if parent else None

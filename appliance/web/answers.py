@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from appliance.model.http import Answer, Request, Response, Stream
-from appliance.model.tracing import REQUEST
+from appliance.model.tracing import REQUEST, TRACE, TRACEPARENT, served, trace_of, traceparent
 from appliance.web.head import Head
 from appliance.web.limits import KIB
 from appliance.web.router import ID_HEADER, failure, named
@@ -136,25 +136,26 @@ class Answers:
 def begin(handler: Callable[[Request], Answer | Awaitable[Answer]], request: Request) -> Answer | Awaitable[Answer]:
     """Call a handler; whatever it raises is an answer."""
     outside = REQUEST.set(request.request_id)
+    trace = TRACE.set(traceparent(request.headers[TRACEPARENT])) if TRACEPARENT in request.headers else None
     try:
         return handler(request)
     except Exception as error:  # noqa: BLE001 - the border: an answer, not a crash
         return failure(error, request)
     finally:
         REQUEST.reset(outside)
+        if trace is not None:
+            TRACE.reset(trace)
 
 
 async def settle(answer: Answer | Awaitable[Answer], request: Request) -> Answer:
     """Wait for an answer; whatever is raised on the way is one."""
     if isinstance(answer, (Response, Stream)):
         return answer
-    outside = REQUEST.set(request.request_id)
-    try:
-        return await answer
-    except Exception as error:  # noqa: BLE001 - the border: an answer, not a crash
-        return failure(error, request)
-    finally:
-        REQUEST.reset(outside)
+    with served(request.request_id, trace_of(request.headers)):
+        try:
+            return await answer
+        except Exception as error:  # noqa: BLE001 - the border: an answer, not a crash
+            return failure(error, request)
 
 
 def _result(answer: Any, request: Request) -> Answer:

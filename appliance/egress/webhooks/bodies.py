@@ -23,6 +23,7 @@ from appliance.egress.envelope import ENVELOPE, envelope
 from appliance.egress.webhooks.endpoint import Format
 from appliance.model.catalog import View
 from appliance.model.event import Event
+from appliance.model.tracing import TRACEPARENT, continued, label_of
 
 __all__ = ["Message", "headers", "message", "message_id"]
 
@@ -40,6 +41,7 @@ class Message:
     body: bytes
     content_type: str = JSON
     attributes: tuple[tuple[str, str], ...] = ()
+    trace: str = ""  # the event's; "": it belongs to none
 
 
 def message_id(event_id: str) -> str:
@@ -53,7 +55,7 @@ def message(event: Event, view: View, format: Format, source: str) -> Message:
     Args:
         source: of CloudEvents: a URI reference that names who tells it.
     """
-    id, name = message_id(event.id), view.type.name
+    id, name, trace = message_id(event.id), view.type.name, label_of(event.metadata)
     match format:
         case "seed":
             text = f'{{"event":{_quoted(name)}{_members(view, frozenset({"type", "event"}))}}}'
@@ -62,17 +64,16 @@ def message(event: Event, view: View, format: Format, source: str) -> Message:
         case "cloudevents":
             attributes = {"specversion": "1.0", **_attributes(event, view, source), "datacontenttype": JSON}
             text = f'{_quoted(attributes)[:-1]},"data":{event.data}}}'
-            return Message(id, name, text.encode(), "application/cloudevents+json")
+            return Message(id, name, text.encode(), "application/cloudevents+json", trace=trace)
         case "cloudevents-binary":
             pairs = {"specversion": "1.0", **_attributes(event, view, source)}.items()
-            return Message(
-                id, name, event.data.encode(), JSON, tuple((f"ce-{key}", _header(value)) for key, value in pairs)
-            )
+            attributes_of = tuple((f"ce-{key}", _header(value)) for key, value in pairs)
+            return Message(id, name, event.data.encode(), JSON, attributes_of, trace)
         case _:
             data = f'{{"type":{_quoted(name)}{_members(view, frozenset({"type"}))}}}'
             top = f',"event":{_quoted(name)},"data":{data}{_members(view, TOP)}}}'
             text = envelope(event, view, "dotted")[:-1] + top
-    return Message(id, name, text.encode())
+    return Message(id, name, text.encode(), trace=trace)
 
 
 def headers(
@@ -102,7 +103,13 @@ def headers(
         ("x-webhook-id", webhook),
         ("x-webhook-delivery", delivery),
         *message.attributes,
+        *([(TRACEPARENT, continued(message.trace, _span(delivery)))] if message.trace else ()),
     ]
+
+
+def _span(delivery: str) -> str:
+    """A delivery as a step of a trace: the random end of its id, so that all its attempts are one step."""
+    return delivery.replace("-", "")[-16:]
 
 
 def _attributes(event: Event, view: View, source: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from appliance.errors import Forbidden, Rejected
 from appliance.ingress.labels import labelled
 from appliance.model.event import Draft, Namespace
 from appliance.model.principal import Principal
+from appliance.model.tracing import served
 
 SPACE = Namespace(1, "default")
 BOB = Principal(SPACE, frozenset({"write"}), subject="bob", token_id="t1")
@@ -72,3 +73,14 @@ def test_a_bound_token_writes_into_its_own_memories_only():
 def test_a_label_is_short_and_printable(name: str, value: str):
     with pytest.raises(Rejected):
         stamped(BOB, **{name: value})
+
+
+def test_an_event_belongs_to_the_trace_of_its_request_or_of_its_cause():
+    parent, other = (f"00-{digit * 32}-{digit * 16}-01" for digit in "ab")
+
+    with served("r-1", parent):
+        inside, given = stamped(BOB), stamped(BOB, trace=other)
+    forged = stamped(BOB, json.dumps({"traceparent": other}))
+
+    assert (inside["traceparent"], given["traceparent"]) == (parent, other)
+    assert "traceparent" not in forged
