@@ -142,7 +142,7 @@ class House:
             world,
             self._record,
             self.shelf,
-            lambda event: self.bus.announce(event),
+            self._announce,
             self.bus.topics,
         )
         self.plugins = ground.plugins(

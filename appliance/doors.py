@@ -52,6 +52,7 @@ from appliance.ingress.passages import Passages
 from appliance.ingress.routes import message_store_routes
 from appliance.jobs.routes import job_routes
 from appliance.jobs.service import Jobs
+from appliance.jobs.why import jobs_why
 from appliance.log import Log
 from appliance.model.catalog import Catalog
 from appliance.model.channels import ChannelRule, ruled
@@ -237,7 +238,7 @@ class Doors:
             rooms.log,
             state=lambda: rooms.status.state,
             streams=stream.counts,
-            paused=lambda: False,
+            paused=lambda: rooms.jobs.desk.paused(rooms.identity.namespace(DEFAULT).key, None)[0],
             auth_required=not rooms.identity.relaxed,
         )
         events = Events(
@@ -270,6 +271,7 @@ class Doors:
         return [
             clients,
             webhooks_why(rooms.webhooks.entries, rooms.webhooks.store, rooms.catalog, rooms.world),
+            jobs_why(rooms.jobs.store, rooms.catalog, lambda type: rooms.jobs.kinds.find(type) is not None),
         ]
 
     def _management(self) -> list[Route]:

@@ -44,7 +44,7 @@ class _Done:
     outcome: Sequence[Event] | ApplianceError
 
     def __await__(self) -> Generator[Any, None, Sequence[Event]]:
-        yield from trio.sleep(0.001).__await__()
+        yield from trio.sleep(0.001).__await__()  # noqa: ASYNC105 - it is
         if isinstance(self.outcome, ApplianceError):
             raise self.outcome
         return self.outcome

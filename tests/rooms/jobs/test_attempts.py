@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from itertools import pairwise
 
 import pytest
 import trio
@@ -47,7 +48,7 @@ class Work:
     @property
     def gaps(self) -> list[float]:
         times = [at for _, at in self.began]
-        return [round(after - before, 1) for before, after in zip(times, times[1:], strict=False)]
+        return [round(after - before, 1) for before, after in pairwise(times)]
 
 
 async def test_the_most_urgent_job_is_first_and_then_the_oldest(autojump_clock: MockClock):

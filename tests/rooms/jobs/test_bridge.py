@@ -114,13 +114,10 @@ async def test_a_done_job_is_told_within_five_seconds(autojump_clock: MockClock)
     """test_job_completion_emits_server_event (#40)"""
     async with running(Room()) as room:
         room.offer("AtOnce", at_once)
-        began = trio.current_time()
 
         id = await room.order("at_once", note_id="n-1")
-        while "JobCompleted" not in room.types():
-            await trio.sleep(0.01)
+        await trio.sleep(5)
 
-        assert trio.current_time() - began < 5
         (told,) = room.data("JobCompleted")
         assert told.pop("duration_ms") >= 0
         assert told == {"job_id": id, "job_type": "AtOnce", "note_id": "n-1", "result": {"attempt": 1}}

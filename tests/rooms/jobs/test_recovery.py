@@ -78,8 +78,7 @@ async def test_a_process_that_dies_four_times_with_a_job_gives_it_up(autojump_cl
         room = restarted(room)
         room.offer("Deadly", deadly)
         async with running(room):
-            while room.trouble is None and (await room.job(id)).status != "failed":
-                await trio.sleep(1)
+            await trio.sleep(100)
         if room.trouble is None:
             break
 
