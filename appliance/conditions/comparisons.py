@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from appliance.conditions.errors import EvaluationError
@@ -12,7 +13,7 @@ from appliance.conditions.fields import MISSING, Read, finder, named, reader, va
 from appliance.conditions.patterns import LONGEST_TEXT, Pattern
 from appliance.conditions.rule import Holds, Rule
 from appliance.conditions.syntax import INVERSE, Compare, Constant, Items, Path, operand_text
-from appliance.conditions.values import HIDDEN, alike, is_number, is_secret, moment, same
+from appliance.conditions.values import HIDDEN, is_number, is_secret, moment, same
 
 __all__ = ["compared"]
 
@@ -60,7 +61,7 @@ def _comparison(node: Compare, *, strict: bool) -> Holds:
     read = reader(path, strict=strict)
     match right:
         case Path():
-            return _between_fields(node, read, reader(right, strict=strict), strict=strict)
+            return _between_fields(node, read, reader(right, strict=strict), right, strict=strict)
         case Items(values):
             test = _among([one.value for one in values])
             return (lambda facts: test(read(facts))) if sign == "in" else (lambda facts: not test(read(facts)))
@@ -88,8 +89,9 @@ def _against(node: Compare, read: Read, value: Any, *, strict: bool) -> Holds:
     if sign in ("==", "!="):
         test = _equal(value)
         return (lambda facts: test(read(facts))) if sign == "==" else (lambda facts: not test(read(facts)))
-    test = _textual(node, value, strict=strict)
-    return lambda facts: test(read(facts))
+    if sign == "matches":
+        return _matching(node, read, value, strict=strict)
+    return _related(node, read, value, strict=strict)
 
 
 def _equal(wanted: Any) -> Test:
@@ -131,54 +133,41 @@ def _ordered(node: Compare, read: Read, bound: Any, *, strict: bool) -> Holds:
     return in_order
 
 
-def _between_fields(node: Compare, read: Read, other: Read, *, strict: bool) -> Holds:
+def _between_fields(node: Compare, read: Read, other: Read, path: Path, *, strict: bool) -> Holds:
     sign = node.operator
     if sign in ("==", "!="):
         return lambda facts: same(read(facts), other(facts)) is (sign == "==")
+    relation = RELATIONS[sign]
 
-    def compare(facts: Facts) -> bool:
+    def holds(facts: Facts) -> bool:
         one, two = read(facts), other(facts)
-        if sign not in ORDER:
-            return _textual(node, two, strict=strict)(one)
-        if is_number(one) and is_number(two):
-            return ORDER[sign](one, two)
-        times = [moment(value) if type(value) is str else None for value in (one, two)]
-        if None not in times:
-            return ORDER[sign](*times)
-        return _unfit(node, one if is_number(two) or two is None else two, "numbers, or times", strict=strict)
+        answer = relation(one, two)
+        if answer is not None:
+            return answer
+        if not strict and (one is None or two is None):
+            return False
+        sides = f"{named(node.left)} is {value_text(node.left, one)}, {named(path)} is {value_text(path, two)}"
+        raise EvaluationError(f"{sides}, and {sign} compares {KINDS[sign]}")
 
-    return compare
-
-
-def _textual(node: Compare, wanted: Any, *, strict: bool) -> Test:
-    sign = node.operator
-    if sign == "contains":
-        return _containing(node, wanted, strict=strict)
-    if not isinstance(wanted, str):
-        return lambda value: _unfit(node, wanted, "text", strict=strict)
-    if sign == "matches":
-        return _matching(node, wanted, strict=strict)
-    find = str.startswith if sign == "starts_with" else str.endswith
-    return lambda value: find(value, wanted) if type(value) is str else _unfit(node, value, "text", strict=strict)
+    return holds
 
 
-def _containing(node: Compare, wanted: Any, *, strict: bool) -> Test:
-    equal = _equal(wanted) if not isinstance(wanted, list | dict) else lambda value: alike(value, wanted)
+def _related(node: Compare, read: Read, wanted: Any, *, strict: bool) -> Holds:
+    relation = RELATIONS[node.operator]
 
-    def test(value: Any) -> bool:
-        if type(value) is list:
-            return any(equal(one) for one in value)
-        if type(value) is str and type(wanted) is str:
-            return wanted in value
-        return _unfit(node, value, "lists and text", strict=strict)
+    def holds(facts: Facts) -> bool:
+        value = read(facts)
+        answer = relation(value, wanted)
+        return _unfit(node, value, KINDS[node.operator], strict=strict) if answer is None else answer
 
-    return test
+    return holds
 
 
-def _matching(node: Compare, wanted: str, *, strict: bool) -> Test:
+def _matching(node: Compare, read: Read, wanted: str, *, strict: bool) -> Holds:
     pattern = Pattern(wanted)
 
-    def test(value: Any) -> bool:
+    def holds(facts: Facts) -> bool:
+        value = read(facts)
         if type(value) is not str:
             return _unfit(node, value, "text", strict=strict)
         if len(value) > LONGEST_TEXT:
@@ -187,7 +176,7 @@ def _matching(node: Compare, wanted: str, *, strict: bool) -> Test:
             )
         return pattern.found_in(value)
 
-    return test
+    return holds
 
 
 def _unfit(node: Compare, value: Any, wanted: str, *, strict: bool) -> bool:
@@ -197,3 +186,43 @@ def _unfit(node: Compare, value: Any, wanted: str, *, strict: bool) -> bool:
     raise EvaluationError(
         f"{named(node.left)} is {value_text(node.left, value)}, and {node.operator} compares {wanted}"
     )
+
+
+# What two values have to do with each other; None: they are not of a kind.
+
+
+def _in_order(order: Callable[[Any, Any], bool], one: Any, two: Any) -> bool | None:
+    if is_number(one) and is_number(two):
+        return order(one, two)
+    if type(one) is not str or type(two) is not str:
+        return None
+    first, second = moment(one), moment(two)
+    return None if first is None or second is None else order(first, second)
+
+
+def _contains(one: Any, two: Any) -> bool | None:
+    if type(one) is list:
+        return any(same(member, two) for member in one)
+    return two in one if type(one) is str and type(two) is str else None
+
+
+def _begins(one: Any, two: Any) -> bool | None:
+    return one.startswith(two) if type(one) is str and type(two) is str else None
+
+
+def _ends(one: Any, two: Any) -> bool | None:
+    return one.endswith(two) if type(one) is str and type(two) is str else None
+
+
+RELATIONS: Final[dict[str, Callable[[Any, Any], bool | None]]] = {
+    **{sign: partial(_in_order, order) for sign, order in ORDER.items()},
+    "contains": _contains,
+    "starts_with": _begins,
+    "ends_with": _ends,
+}
+KINDS: Final = {
+    **dict.fromkeys(ORDER, "numbers, or times"),
+    "contains": "lists and text",
+    "starts_with": "text",
+    "ends_with": "text",
+}

@@ -160,6 +160,8 @@ class _Reader(Operands):
             left, right, operator = right, left, FLIPPED[operator]
         if isinstance(right, Constant):
             self._check_constant(operator, right.value, place)
+        elif operator == "matches":
+            raise self.wrong("matches needs a pattern", at=place.at, hint="put it between quotes")
         return Compare(left, operator, right)
 
     def _check_constant(self, operator: Operator, value: Scalar, place: Token) -> None:

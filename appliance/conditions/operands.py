@@ -95,7 +95,7 @@ class Operands:
 
     def path(self) -> Path:
         token = self.now
-        if token.kind != "run":
+        if token.kind != "run" or self.is_constant():
             raise self.wrong("a field is missing", hint="a comparison is like total > 100")
         return self.path_of(token, token.text.split("."))
 

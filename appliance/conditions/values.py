@@ -9,7 +9,7 @@ from typing import Any
 
 from appliance.conditions.syntax import Path, quoted
 
-__all__ = ["HIDDEN", "alike", "is_number", "is_secret", "moment", "same", "shown"]
+__all__ = ["HIDDEN", "is_number", "is_secret", "moment", "same", "shown"]
 
 HIDDEN = "(hidden)"
 LONGEST = 60  # characters of a value in an explanation
@@ -32,17 +32,17 @@ def same(one: Any, other: Any) -> bool:
     """`==`: numbers by what they are worth, anything else only with its own kind, and what is nested strictly."""
     if is_number(one) and is_number(other):
         return bool(one == other)
-    return alike(one, other)
+    return _alike(one, other)
 
 
-def alike(one: Any, other: Any) -> bool:
+def _alike(one: Any, other: Any) -> bool:
     """The same JSON: 1 and 1.0 differ."""
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):
-        return one.keys() == other.keys() and all(alike(value, other[name]) for name, value in one.items())
+        return one.keys() == other.keys() and all(_alike(value, other[name]) for name, value in one.items())
     if isinstance(one, list):
-        return len(one) == len(other) and all(map(alike, one, other))
+        return len(one) == len(other) and all(map(_alike, one, other))
     return bool(one == other)
 
 
