@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .note import Link, Note
+from .note import Note
 from .text import snippet
 
 __all__ = ["found", "linked", "row", "whole"]
@@ -66,9 +66,9 @@ def found(note: Note, score: float) -> dict[str, Any]:
     return {**row(note), "score": round(score, 4)}
 
 
-def linked(note: Note, link: Link) -> dict[str, Any]:
+def linked(note: Note, score: float) -> dict[str, Any]:
     """The far end of a link."""
-    return {"note_id": note.id, "kind": "semantic", "score": link.score, "title": note.shown_title}
+    return {"note_id": note.id, "kind": "semantic", "score": score, "title": note.shown_title}
 
 
 def _revised(note: Note) -> dict[str, Any]:

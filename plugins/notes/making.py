@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from appliance.api import Context, Job, Transaction
+from appliance.api import Context, Job, Rejected, Transaction
 
 from . import answers, events, keeping
 from .config import Config
 from .nearness import Nearness, keep_vector, made_of
 from .note import Link, Mode, Note, Revised, note_key
-from .revision import Model, by_model, extracted
+from .revision import ORDERS, Model, by_model, extracted
 from .text import concepts, title
 from .vectors import Vector
 from .wishes import MOST_LISTED, List
@@ -92,6 +92,8 @@ async def revise(
     ctx: Context[Config], near: Nearness, job: Job, id: str, mode: Mode, model: str | None
 ) -> dict[str, Any]:
     """Store a revised text; how it was made."""
+    if mode not in ORDERS:
+        raise Rejected(f"a revision is one of {', '.join(ORDERS)}")
     note = await keeping.live(ctx, ctx.memory, id)
     await job.progress(10, "read")
     if ctx.config.endpoint:

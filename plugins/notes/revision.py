@@ -17,7 +17,7 @@ from appliance.api import Http, LimitReached, PeerFailed, Rejected
 from .note import Mode
 from .text import summary
 
-__all__ = ["Made", "Model", "by_model", "extracted"]
+__all__ = ["ORDERS", "Made", "Model", "by_model", "extracted"]
 
 PART = 4000  # characters that are sent at once
 

@@ -24,13 +24,13 @@ LONGEST_TITLE = 100  # characters, also of a title in an event
 LONGEST_PHRASE = 3  # words of a concept
 
 COMMON = each_of(
-    "a about above after again against all also am an and any are as at be because been before being below between both"
-    " but by can cannot could did do does doing don down during each else even ever few for from further get gets got"
-    " had has have having he her here hers him his how however i if in into is it its itself just let like make makes"
-    " many may me might more most much must my no nor not now of off on once one only or other our out over own per"
-    " put same say says see shall she should since so some still such take takes than that the their them then there"
-    " these they this those through to too two under until up upon us use used uses using very via was way we well were"
-    " what when where which while who whom why will with within without would yet you your"
+    "a about above after again against all also am an and any are as at be because been before being below between"
+    " both but by can cannot could did do does doing don down during each else even ever few for from further get gets"
+    " got had has have having he her here hers him his how however i if in into is it its itself just let like make"
+    " makes many may me might more most much must my need needed needs no nor not now of off on once one only or other"
+    " our out over own per put same say says see shall she should since so some still such take takes than that the"
+    " their them then there these they this those through to too two under until up upon us use used uses using very"
+    " via was way we well were what when where which while who whom why will with within without would yet you your"
 )
 
 _FENCE = re.compile(r"^(?:```|~~~).*?^(?:```|~~~)\s*$", re.MULTILINE | re.DOTALL)
