@@ -33,8 +33,10 @@ COMMON = each_of(
     " via was way we well were what when where which while who whom why will with within without would yet you your"
 )
 
-_FENCE = re.compile(r"^(?:```|~~~).*?^(?:```|~~~)\s*$", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"!?\[([^\]\n]*)\]\([^)\n]*\)")
+FENCES = ("```", "~~~")  # of code
+
+# Each of these looks at a character a bounded number of times: the texts come from strangers.
+_LINK = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\n]*\)")
 _LEADING = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|[-*+][ \t]+|\d{1,3}[.)][ \t]+|>[ \t]?)+", re.MULTILINE)
 _MARKS = re.compile(r"[*_`~]{1,3}(?=\S)|(?<=\S)[*_`~]{1,3}")
 _BREAK = re.compile(r"(?<=[.!?…])[\"')\]]*\s+(?=[\"'(\[]?[^\W\da-z_])|\n\s*\n|\n(?=\s*(?:[-*+>#]|\d{1,3}[.)])\s)")
@@ -49,13 +51,13 @@ def words(text: str) -> list[str]:
 
 def plain(text: str) -> str:
     """Markdown without its marks: no fences, link targets, bullets or emphasis."""
-    bare = _LINK.sub(r"\1", _FENCE.sub("\n", text))
+    bare = _LINK.sub(r"\1", _without_code(text))
     return _MARKS.sub("", _LEADING.sub("", bare))
 
 
 def sentences(text: str) -> list[str]:
     """Its sentences, headings and list items, each on one line."""
-    parts = (" ".join(plain(part).split()) for part in _BREAK.split(_FENCE.sub("\n\n", text)))
+    parts = (" ".join(plain(part).split()) for part in _BREAK.split(_without_code(text)))
     return [part for part in parts if part]
 
 
@@ -91,7 +93,7 @@ def title(text: str, *, longest: int = 60) -> str:
 
 def snippet(text: str, *, longest: int = 200) -> str:
     """Its beginning on one line."""
-    return _cut(" ".join(plain(text).split()), longest)
+    return _cut(" ".join(plain(text[: 4 * longest]).split()), longest)
 
 
 def concepts(text: str, *, most: int = 8) -> list[str]:
@@ -117,6 +119,23 @@ def concepts(text: str, *, most: int = 8) -> list[str]:
 
 def _all_words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
+
+
+def _without_code(text: str) -> str:
+    """An empty line stands for each block; one that does not end is text."""
+    kept: list[str] = []
+    block: list[str] = []
+    for line in text.splitlines(keepends=True):
+        if block:
+            block.append(line)
+            if line.rstrip() in FENCES:
+                kept.append("\n\n")
+                block = []
+        elif line.startswith(FENCES):
+            block = [line]
+        else:
+            kept.append(line)
+    return "".join(kept + block)
 
 
 def _worth(sentence: str, place: int, weights: dict[str, float]) -> float:

@@ -85,6 +85,19 @@ def test_texts_without_words_give_nothing_and_no_error(sample: str):
     assert text.title(sample) in ("", sample)
 
 
+@pytest.mark.parametrize(
+    "piece", ["[", "](", "[x](", "```x\n", "```\n", ".)", ". ", "\n", "\n ", "> ", "# ", "*", "1) ", "a", "a b", "A."]
+)
+def test_no_text_makes_much_more_work_than_its_length(piece: str):
+    """With 200,000 characters anything quadratic would outlast the limit of a test by far."""
+    sample = piece * (200_000 // len(piece))
+
+    assert len(text.snippet(sample)) <= 200
+    assert len(text.title(sample)) <= 60
+    assert len(text.summary(sample)) <= len(sample)
+    assert len(text.concepts(sample)) <= 8
+
+
 def test_a_snippet_is_one_line_of_plain_text():
     assert text.snippet("# One\n\ntwo *three*\n- four", longest=100) == "One two three four"
     assert len(text.snippet("word " * 100, longest=50)) <= 50
