@@ -247,6 +247,7 @@ class House:
             passages=self.passages,
             shelf=self.shelf,
             jobs=self.jobs,
+            plugins=self.plugins,
             incoming=self.incoming,
             source=self._source,
             status=self.status,
@@ -269,6 +270,7 @@ class House:
         self.passages.published(events, self._world.wall_us(), awaited=self.bus.offering)
         self.webhooks.ring(events)
         self.jobs.ring(events)
+        self.plugins.ring(events)
 
     async def _tell(self, namespace: int, draft: Draft) -> None:
         who = Principal(self._space(namespace), frozenset({WRITE}), subject="webhooks")

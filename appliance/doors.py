@@ -61,6 +61,8 @@ from appliance.model.http import Request, Route, SocketRoute
 from appliance.model.jobs import Planned
 from appliance.model.legs import Leg, Why
 from appliance.model.principal import READ, WRITE, Principal
+from appliance.plugins.host import Host
+from appliance.plugins.management import plugin_routes
 from appliance.storage.schedule import Backups, backup_routes
 from appliance.telemetry.gauges import event_readings, readings, stream_readings, webhook_readings
 from appliance.telemetry.health import Health
@@ -100,6 +102,7 @@ class Rooms:
     passages: Passages
     shelf: DeadLetters
     jobs: Jobs
+    plugins: Host
     incoming: Incoming
     source: Callable[[int], str]  # of a namespace, for CloudEvents
     status: Status
@@ -271,6 +274,7 @@ class Doors:
         return [
             clients,
             webhooks_why(rooms.webhooks.entries, rooms.webhooks.store, rooms.catalog, rooms.world),
+            rooms.plugins.why,
             jobs_why(rooms.jobs.store, rooms.catalog, lambda type: rooms.jobs.kinds.find(type) is not None),
         ]
 
@@ -292,6 +296,7 @@ class Doors:
                 rooms.log,
             ),
             *dead_letter_routes(rooms.shelf),
+            *plugin_routes(rooms.plugins),
             *job_routes(rooms.jobs, rooms.log, self._queue, self._enveloped),
             *(rooms.tls.routes() if rooms.tls else ()),
         ]
@@ -315,7 +320,12 @@ class Doors:
             config_route(rooms.loaded),
             rooms.status.route(),
             metrics_route(self.registry, rooms.world),
-            openapi_route(lambda: openapi.document(self.routes, self.sockets, title=naming.name, version=__version__)),
+            openapi_route(
+                lambda: openapi.document(
+                    [*self.routes, *rooms.plugins.routes], self.sockets, title=naming.name, version=__version__
+                ),
+                lambda: rooms.plugins.routes,
+            ),
             asyncapi_route(
                 rooms.catalog,
                 lambda: asyncapi.document(rooms.catalog, ENDPOINTS, title=naming.name, version=__version__),

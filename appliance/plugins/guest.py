@@ -20,9 +20,11 @@ from appliance.model.http import Route
 from appliance.plugins import loader
 from appliance.plugins.asking import Asked
 from appliance.plugins.border import Crash, PanelView, PluginCrashed, serve, show, translated
+from appliance.plugins.consumers import Consumers
 from appliance.plugins.context import PluginContext
 from appliance.plugins.declared import Declarations, examine
 from appliance.plugins.desk import Desk
+from appliance.plugins.handling import Handling
 from appliance.plugins.ports import Ports
 from appliance.plugins.reception import Reception
 from appliance.plugins.registry import Found, decode_config
@@ -53,12 +55,15 @@ class Guest:
         self.stalls = 0
         self.failures: Counter[str] = Counter()  # of handlers, since it was loaded: "route GET /api/v1/notes"
         self.desk: Desk[Any] | None = None  # None: it does not run
+        self.consumers: Consumers | None = None
         self.routes: tuple[Route, ...] = ()  # in the front's table
         self._ports = ports
         self._services: Supervisor | None = None
         self._strikes = Restarts(STALLS)
         self._condemned = trio.Event()
         self._life = trio.CancelScope()
+        self.lives = 0  # how often it was begun
+        self.loading = False
 
     @property
     def name(self) -> str:
@@ -76,26 +81,26 @@ class Guest:
         self._life.cancel()
 
     async def _live(self, task_status: trio.TaskStatus[None]) -> None:
+        self.lives += 1
+        self.loading = True
         self.declared = self._services = None
         self.crash, self.failures = Crash(), Counter()
         self._strikes, self._condemned = Restarts(STALLS), trio.Event()
         self._strikes.ready(self._ports.world.now())
-        with self._noted():
-            declared = self.declared = self._load()
-            desk = self._joined(declared, decode_config(self.found, declared.plugin.config))
-            self._ports.retain(self.name, declared.retention)
-            self._declare(declared)
-            self._mount(declared)
         try:
             with self._noted():
-                self._offer_jobs(declared, desk)
-            self.desk = desk
+                declared, desk, handlings = self._begun()
+        finally:
+            self.loading = False
+        try:
+            self.desk, self.consumers = desk, Consumers(handlings, desk)
             self._services = self._supervisor(declared, desk)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._execute_sentence)
+                await nursery.start(self.consumers.run)
                 await self._services.run(task_status=task_status)
         finally:
-            self.desk = None
+            self.desk = self.consumers = None
             if self._ports.jobs is not None:
                 self._ports.jobs.forget(self.name)
             with trio.CancelScope(shield=True), trio.move_on_after(DRAIN_GRACE):
@@ -130,6 +135,17 @@ class Guest:
         """A card of `panels`, as it is now."""
         assert self.desk is not None  # `panels` offered it
         return await show(self.name, door, ask, PluginContext.at_large(self.desk).offers())
+
+    def _begun(self) -> tuple[Declarations, Desk[Any], list[Handling]]:
+        """Everything that can go wrong before anything of it runs."""
+        declared = self.declared = self._load()
+        desk = self._joined(declared, decode_config(self.found, declared.plugin.config))
+        self._ports.retain(self.name, declared.retention)
+        self._declare(declared)
+        handlings = [Handling(one, desk, self.failed) for one in declared.consumers]
+        self._mount(declared)
+        self._offer_jobs(declared, desk)
+        return declared, desk, handlings
 
     def _load(self) -> Declarations:
         if self.found.problem is not None:

@@ -48,9 +48,11 @@ from appliance.model.http import Request, problem
 from appliance.model.principal import Principal
 from appliance.plugins import loader, manifest
 from appliance.plugins.border import Crash, contained, serve
+from appliance.plugins.consumers import Consumers
 from appliance.plugins.context import PluginContext
 from appliance.plugins.declared import Declarations, examine
 from appliance.plugins.desk import Desk
+from appliance.plugins.handling import Handling
 from appliance.plugins.outside import Outside
 from appliance.plugins.ports import Ports
 from appliance.plugins.reception import Reception
@@ -71,6 +73,7 @@ T = TypeVar("T")
 
 BEGINNING = 1_767_225_600 * MICROSECONDS  # 2026-01-01; the harness's time of day starts here
 PATIENCE = 60.0  # seconds of the test's clock until `wait_for` gives up
+SETTLING = 0.01  # seconds of the test's clock between looks at the consumers
 LOOK = 0.0005  # seconds between looks at a thread
 
 
@@ -97,6 +100,7 @@ async def harness(plugin: Plugin | Path, config: object = None) -> AsyncIterator
     rig = Rig(declared, _config(loaded, config), folder, config if isinstance(config, Mapping) else {})
     try:
         async with trio.open_nursery() as nursery:
+            await nursery.start(rig.consumers.run)
             for door, ask in declared.services:
                 nursery.start_soon(serve, door, ask, rig.ctx.offers(), name=door.name)
             yield rig
@@ -138,6 +142,7 @@ class Rig:
         self._seen: dict[str, int] = {}  # type -> how many of `events` its waits have passed
         self._news = trio.Event()
         self._crash: Exception | None = None
+        self._letters = 0  # of the shelf's that were raised
         self._router = Router((), authenticate=self._caller, limits=Limits())
         ports = Ports(
             self._world,
@@ -157,6 +162,7 @@ class Rig:
         client = ports.outside.client(config)
         self._desk: Desk[Any] = Desk(declared, config, line, ports, _patiently, client, folder, table)
         self.ctx: PluginContext[Any] = PluginContext.at_large(self._desk)
+        self.consumers = Consumers([Handling(one, self._desk, self._failed) for one in declared.consumers], self._desk)
         for work in declared.jobs:
             self.jobs.register(job_type(work, self._desk, self._failed))
         reception = Reception(declared.plugin.name, lambda: self._desk, Crash, self._failed)
@@ -230,9 +236,25 @@ class Rig:
         ask.check(arguments)
         return await contained(ask, self.ctx.offers(event=event), arguments)
 
+    async def settle(self) -> None:
+        """Wait until the consumers have dealt with all events, retries and all. What one gave up is raised."""
+        while any(one.lag for one in self.consumers.status()):  # noqa: ASYNC110 - a look is a value, nothing to wait for
+            await trio.sleep(SETTLING)
+        if len(self.shelf.letters) > self._letters and self._crash is not None:
+            self._letters, crash = len(self.shelf.letters), self._crash
+            raise crash
+
     async def run_jobs(self) -> list[Any]:
-        """Run what is queued until nothing is left, with all retries; the results in order."""
-        return await self.jobs.run_all()
+        """Run what is queued until nothing is left, with all retries, and what comes of it; the results in order.
+
+        A job or a consumer that fails for good is raised.
+        """
+        results: list[Any] = []
+        await self.settle()
+        while self.jobs.waiting:
+            results += await self.jobs.run_all()
+            await self.settle()
+        return results
 
     async def wait_for(self, event: type[T] | str, *, within: float = PATIENCE) -> T:
         """The next event of this type that no earlier wait has returned.
@@ -268,6 +290,8 @@ class Rig:
             self.stored.append(event)
             self.events.append(self._decoded(event))
         self.jobs.ring(events)
+        spaces, types = frozenset([event.namespace for event in events]), frozenset([event.type for event in events])
+        self.consumers.ring(spaces, types)
         self._news.set()
 
     def _tell(self, event: Event) -> None:

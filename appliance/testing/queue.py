@@ -63,6 +63,11 @@ class Queue:
         self._keys: dict[tuple[str, str], str] = {}
         self._numbers = itertools.count()
 
+    @property
+    def names(self) -> list[str]:
+        """Types of jobs that are offered."""
+        return sorted(self._types)
+
     def register(self, type: JobType) -> None:
         """Offer work."""
         self._types[type.name] = type

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -58,15 +57,15 @@ def document(
     }
 
 
-def openapi_route(describe: Callable[[], Json]) -> Route:
-    """`GET /openapi.json`. The document is made once, on the first request."""
-
-    @cache
-    def body() -> bytes:
-        return msgspec.json.encode(describe())
+def openapi_route(describe: Callable[[], Json], changing: Callable[[], object] = lambda: None) -> Route:
+    """`GET /openapi.json`. The document is made on the first request, and anew when `changing` gives something else."""
+    known: list[tuple[object, bytes]] = []
 
     def openapi(_: Request) -> Response:
-        return Response(200, body())
+        now = changing()
+        if not known or known[0][0] != now:
+            known[:] = [(now, msgspec.json.encode(describe()))]
+        return Response(200, known[0][1])
 
     return Route("GET", "/openapi.json", openapi, "This API, as OpenAPI 3.1.", lane=Lane.FAST, tags=("operations",))
 

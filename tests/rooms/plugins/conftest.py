@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,9 +21,10 @@ from appliance.model.catalog import Catalog
 from appliance.model.event import Event, Namespace
 from appliance.model.http import Request, Response
 from appliance.model.principal import Principal
-from appliance.plugins.host import Host, PluginStatus
+from appliance.plugins.host import Host
 from appliance.plugins.outside import Outside
 from appliance.plugins.registry import discover
+from appliance.plugins.status import PluginStatus
 from appliance.supervise.restarts import Limits
 from appliance.testing.memory_log import MemoryLog
 from appliance.testing.queue import Queue
@@ -88,6 +91,13 @@ class Running:
             return begun if isinstance(begun, Response) else await begun
         except Exception as error:  # noqa: BLE001 - as the lanes do
             return failure(error, request)
+
+    @property
+    def space(self) -> Namespace:
+        return self.ledger.log.default
+
+    def module(self, name: str) -> ModuleType:
+        return sys.modules[f"appliance_plugins.{name}"]
 
     def status(self, name: str) -> PluginStatus:
         return next(one for one in self.host.snapshot() if one.name == name)
@@ -156,6 +166,7 @@ def hosting(shelf: Path) -> Hosting:
             shelf=shelf,
             limits=Limits(**{"budget": 2, **limits}),
         )
+        ledger.followers.append(host.ring)
         async with trio.open_nursery() as nursery:
             await nursery.start(host.run)
             yield Running(host, ledger, retained, catalog, router, queue, shelf)
