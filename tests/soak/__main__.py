@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.load.data import fill
-from tests.soak import chaos, damage, hostile, kills, storm, syncproof
+from tests.soak import chaos, damage, hostile, jobs, kills, storm, syncproof
 from tests.soak.victim import ROOT, Victim
 
 MILLION = 1_000_000
@@ -97,8 +97,16 @@ def prove_storm(folder: Path, seed: int) -> list[str]:
     return findings.complaints
 
 
+def prove_jobs(folder: Path, seed: int) -> list[str]:
+    """100 SIGKILLs while 50 jobs run: none is lost, none runs twice at once, all end, and are told of in order."""
+    findings = jobs.run(folder / "jobs", kills=100, seed=seed)
+    print(findings)
+    return findings.complaints
+
+
 PROOFS: dict[str, Callable[[Path, int], list[str]]] = {
     "kills": prove_kills,
+    "jobs": prove_jobs,
     "syncs": prove_syncs,
     "hostile": prove_hostile,
     "damage": prove_damage,
