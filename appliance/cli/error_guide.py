@@ -73,6 +73,27 @@ GUIDE = (
         Exit.FAILED,
     ),
     Entry(
+        "job_already_pending",
+        "A job of this type, for this note and memory, waits or runs already, and no second one was wanted.",
+        "Nothing to do; `appliance job list` shows it.",
+        Exit.CONFLICT,
+        409,
+    ),
+    Entry(
+        "job_taken_away",
+        "The job has changed while this was on its way: somebody else has cancelled, retried or finished it.",
+        "Look at it again with `appliance job show`.",
+        Exit.CONFLICT,
+        409,
+    ),
+    Entry(
+        "job_stopped",
+        "A handler was told that its job is wanted no more.",
+        "Let the error pass after cleaning up; the job ends as cancelled, or waits for its worker to be back.",
+        Exit.FAILED,
+        409,
+    ),
+    Entry(
         "malformed_json",
         "The body is not the JSON that is wanted: cut off, too deep, a name twice, or not UTF-8.",
         "Look at the place the message names.",

@@ -30,6 +30,7 @@ VERBS = (
     Verb("event", "Events", "event", "show, trace"),
     Verb("webhook", "Deliver", "webhook", "tell URLs of events"),
     Verb("dlq", "Deliver", "dlq", "list, show, retry, drop"),
+    Verb("job", "Automate", "job", "list, show, retry, cancel"),
     Verb("link", "Access", "link", "let a browser in, once"),
     Verb("token", "Access", "token", "create, list, revoke"),
     Verb("namespace", "Access", "namespace", "create, list, delete"),
@@ -48,7 +49,7 @@ VERBS = (
     Verb("version", "Learn", "version", "which one this is"),
 )
 
-GROUPS = ("Run", "Events", "Deliver", "Access", "Extend", "Care", "Learn")
+GROUPS = ("Run", "Events", "Deliver", "Automate", "Access", "Extend", "Care", "Learn")
 
 EXAMPLES = (
     ("appliance serve", "start; prints a link"),
