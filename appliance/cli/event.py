@@ -1,4 +1,4 @@
-"""`event`: one event, and what became of it."""
+"""`event`: one event, what became of it, and what did not."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from appliance.cli.base import Noun
 from appliance.cli.desk import Desk, with_desk
+from appliance.cli.legs import legs_text
 from appliance.cli.render import Paint, plain, table
 from appliance.client.protocol import rest
 
@@ -18,9 +19,9 @@ __all__ = ["commands"]
 PATH = "/api/v1/events"
 SHOWN = """the envelope: event_id, event_type, occurred_at, memory, actor, entity_type,
 entity_id, correlation_id, causation_id, payload_version, payload, timestamp, seq"""
-TRACED = """event_id, type, event_type, stream, position, seq, accepted_at, actor, memory,
-correlation_id, causation_id, looked_until,
-chain: [{event_id, type, stream, seq, relation}], clients: [{id, dialect, topics, lag, sent}]"""
+TRACED = """event_id, type, event_type, stream, position, seq, accepted_at, bus_ms, handed_ms, actor, memory,
+correlation_id, causation_id, looked_until, chain: [{event_id, type, stream, seq, relation}],
+legs: [{kind, name, outcome, detail, at, after_ms, id}]"""
 
 
 @click.group(
@@ -28,10 +29,11 @@ chain: [{event_id, type, stream, seq, relation}], clients: [{id, dialect, topics
     examples=[
         "appliance event show 01a1fdd1-1570-786c-a8ca-ba85110e11ac",
         "appliance event trace 01a1fdd1-1570-786c-a8ca-ba85110e11ac",
+        "appliance event why 01a1fdd1-1570-786c-a8ca-ba85110e11ac",
     ],
 )
 def event() -> None:
-    """One event: what it says, what caused it, and who has been sent it."""
+    """One event: what it says, what caused it, where it went, and where not and why."""
 
 
 @event.command("show", fields=SHOWN)
@@ -49,9 +51,19 @@ def show(desk: Desk, id_: str, memory: str) -> None:
 @click.option("--memory", metavar="M", default="", help="the memory it is in")
 @with_desk
 def trace(desk: Desk, id_: str, memory: str) -> None:
-    """Print when the event with this ID was accepted, what it belongs to, and who has been sent it."""
+    """Print what the event with this ID belongs to, and where it went."""
     found = _asked(desk, f"{id_}/trace", memory)
-    desk.show(found, "\n".join(_way(found, desk.paint)))
+    desk.show(found, "\n".join(_way(found, desk)))
+
+
+@event.command("why", fields=TRACED)
+@click.argument("id_", metavar="ID")
+@click.option("--memory", metavar="M", default="", help="the memory it is in")
+@with_desk
+def why(desk: Desk, id_: str, memory: str) -> None:
+    """The same as trace, and where it did not go, with the reason."""
+    found = _asked(desk, f"{id_}/why", memory)
+    desk.show(found, "\n".join(_way(found, desk)))
 
 
 def _asked(desk: Desk, path: str, memory: str) -> dict[str, Any]:
@@ -78,15 +90,26 @@ def _lines(event: Mapping[str, Any], paint: Paint) -> list[str]:
     ]
 
 
-def _way(trace: Mapping[str, Any], paint: Paint) -> list[str]:
+def _way(trace: Mapping[str, Any], desk: Desk) -> list[str]:
+    paint = desk.paint
     facts = {
         "accepted": trace["accepted_at"],
         "stream": f"{trace['stream']} @ {trace['position']}",
         "position": f"{trace['seq']} in the log",
+        "bus": _times(trace),
         **_labels(trace),
     }
     head = f"{paint(plain(trace['type']), 'bold', 'cyan')}  {paint(trace['event_id'], 'dim')}"
-    return [head, *_facts(facts, paint), "", *_chain(trace, paint), "", *_clients(trace, paint)]
+    legs = legs_text(trace["legs"], paint, desk.width if desk.on_terminal else 0) or ["nobody was told of it"]
+    return [head, *_facts(facts, paint), "", *_chain(trace, paint), "", *legs]
+
+
+def _times(trace: Mapping[str, Any]) -> str:
+    """When those who are connected were shown it; empty: that was too long ago."""
+    if "bus_ms" not in trace:
+        return ""
+    handed = f", handed out after {trace['handed_ms']:.1f} ms" if "handed_ms" in trace else ""
+    return f"after {trace['bus_ms']:.1f} ms{handed}"
 
 
 def _labels(event: Mapping[str, Any]) -> dict[str, str]:
@@ -109,16 +132,6 @@ def _chain(trace: Mapping[str, Any], paint: Paint) -> list[str]:
         return [f"it belongs to no other event; {looked}"]
     rows = [(link["relation"], link["seq"], link["type"], link["stream"], link["event_id"]) for link in trace["chain"]]
     return [table(rows, ("relation", "position", "type", "stream", "id"), paint, right=(1,)), paint(looked, "dim")]
-
-
-def _clients(trace: Mapping[str, Any], paint: Paint) -> list[str]:
-    if not trace["clients"]:
-        return ["no live client follows it now"]
-    rows = [
-        (one["id"], one["dialect"], ", ".join(one["topics"]), "sent" if one["sent"] else "not yet", one["lag"])
-        for one in trace["clients"]
-    ]
-    return [table(rows, ("client", "dialect", "follows", "this event", "lag"), paint, right=(4,))]
 
 
 commands = {"event": event}

@@ -23,8 +23,9 @@ __all__ = ["commands"]
 
 PATH = "/api/v1/webhooks"
 SHORT = 8  # last characters of an id
-FIELDS = """id, name, url, url_class, events, memories, format, is_active, reason, secret_set, max_retries,
-concurrency, rate, ordered, created_at, updated_at, last_triggered_at, failure_count, position, circuit, waiting"""
+FIELDS = """id, name, url, url_class, events, memories, condition, format, is_active, reason, secret_set, max_retries,
+concurrency, rate, ordered, created_at, updated_at, last_triggered_at, failure_count, position, circuit, waiting,
+condition_errors, condition_error"""
 DELIVERY = """id, webhook_id, event_id, event_type, seq, payload, state, success, attempt, status_code,
 response_body, error_class, duration_ms, delivered_at, next_attempt_at"""
 
@@ -50,6 +51,7 @@ def webhook() -> None:
 @click.option("--name", metavar="TEXT", default="", help="whose it is, for people")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="envelope", help="form of the body")
 @click.option("--memory", metavar="M", help="only events of this memory")
+@click.option("--when", "condition", metavar="CONDITION", help='only events it holds for: "total > 100"')
 @click.option("--concurrency", metavar="N", type=Count(), help="requests at once, at most 16")
 @click.option("--rate", metavar="N", type=Count(), help="deliveries a minute, at most")
 @click.option("--ordered", is_flag=True, help="the events of a stream one after the other")
@@ -91,13 +93,14 @@ def show(desk: Desk, id_: str) -> None:
 @click.argument("id_", metavar="ID")
 @click.option("--to", "target", metavar="URL", help="send it there")
 @click.option("--event", "events", metavar="TYPE", multiple=True, help='only these; "*": all; repeat')
+@click.option("--when", "condition", metavar="CONDITION", help='only events it holds for; "": whatever happens')
 @click.option("--name", metavar="TEXT", help="whose it is, for people")
 @click.option("--format", type=click.Choice(FORMATS), help="form of the body")
 @click.option("--concurrency", metavar="N", type=Count(), help="requests at once, at most 16")
 @with_desk
 def update(desk: Desk, /, id_: str, target: str | None, **wish: Any) -> None:
     """Change a webhook; what is not named stays."""
-    given = {name: value for name, value in {"url": target, **wish}.items() if value}
+    given = {name: value for name, value in {"url": target, **wish}.items() if value or value == ""}
     if not given:
         raise Rejected("nothing to change was named", hint="see appliance webhook update --help")
     with desk.client() as client:

@@ -74,7 +74,7 @@ def _delivered(name: str, entry: Entry, event: Event, delivery: Delivery, world:
     if delivery.state == "succeeded":
         return Leg("webhook", name, "done", f"{said}{tries}", at, after, delivery.id)
     return Leg(
-        "webhook", name, "failed", f"{said}{tries}; it waits on the shelf of dead letters", at, after, delivery.id
+        "webhook", name, "failed", f"{said}{tries}; put on the shelf of dead letters", at, after, delivery.id
     )
 
 

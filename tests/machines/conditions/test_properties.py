@@ -284,9 +284,7 @@ class Walk:
             )
         if isinstance(value, str) and isinstance(other, str):
             return other in value
-        if value is None and not self.strict:
-            return False
-        raise NoAnswer
+        return self.unfit(value, other)
 
     def ordered(self, operator: str, value: Any, other: Any) -> bool:
         for reading in (number, when):
