@@ -280,4 +280,17 @@ GUIDE = (
         "`appliance status` shows the crash, the log the whole traceback.",
         Exit.FAILED,
     ),
+    Entry(
+        "plugin_failed",
+        "A handler of a plugin went wrong, or gave what cannot be sent.",
+        "Tell the plugin's author: the log has the traceback under the request_id, `appliance plugin show NAME` why.",
+        Exit.FAILED,
+        500,
+    ),
+    Entry(
+        "worker_failed",
+        "A job failed in a process of its own.",
+        "The message is what the job's handler raised; the dead letter of the job has its traceback.",
+        Exit.FAILED,
+    ),
 )

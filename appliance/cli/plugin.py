@@ -1,22 +1,36 @@
-"""`plugin`: what is installed, a new one, and whether one would run."""
+"""`plugin`: what is installed and what it brings, a new one, whether one would run, and beginning again."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import click
+import msgspec
 
 from appliance.cli.base import Noun
 from appliance.cli.desk import Desk, with_desk
 from appliance.cli.exits import Exit
+from appliance.cli.plugin_card import card
 from appliance.cli.render import plain, table
-from appliance.errors import NotFound
+from appliance.client import Unreachable
+from appliance.client.protocol import rest
+from appliance.errors import NotFound, Rejected
+from appliance.plugins import loader
 from appliance.plugins.check import Finding, check
+from appliance.plugins.declared import examine
 from appliance.plugins.registry import Found, discover
 from appliance.plugins.scaffold import scaffold
+from appliance.plugins.status import config_of, described
 
 __all__ = ["commands", "findings_of", "installed"]
+
+PATH = "/api/v1/plugins"
+SHOWN = """name, version, summary, bundled, state, since, restarts, stalls, reason, hint, traceback, failures,
+routes, events, consumers, jobs, actions, services, panels, config"""
 
 
 @click.group(
@@ -25,6 +39,8 @@ __all__ = ["commands", "findings_of", "installed"]
         "appliance plugin list",
         "appliance plugin new greeter        a folder with a plugin that runs and a test that passes",
         "appliance plugin check greeter      would it start?",
+        "appliance plugin show notes         its routes, events, jobs and configuration",
+        "appliance plugin restart greeter    code and configuration afresh",
     ],
 )
 def plugin() -> None:
@@ -52,6 +68,73 @@ def list_(desk: Desk) -> None:
     )
 
 
+@plugin.command("show", fields=SHOWN)
+@click.argument("name", metavar="NAME|FOLDER")
+@with_desk
+def show(desk: Desk, name: str) -> None:
+    """Show what a plugin brings, and how it does if a server runs."""
+    row = _running(desk, name) or _described(_named(desk, name))
+    desk.show(row, card(row, desk.paint))
+
+
+@plugin.command("state", fields='{"items": [{key, value, version}], "count", "next"}')
+@click.argument("name")
+@click.option("--prefix", metavar="TEXT", default="", help="only keys that begin so")
+@click.option("--after", metavar="KEY", default="", help="go on behind this key")
+@with_desk
+def state(desk: Desk, name: str, prefix: str, after: str) -> None:
+    """Show what a plugin keeps, by key."""
+    query = f"prefix={quote(prefix)}&after={quote(after)}"
+    with desk.client() as client:
+        found: dict[str, Any] = client.run(rest("GET", f"{PATH}/{quote(name)}/state?{query}"))
+    rows = [(one["key"], one["version"], json.dumps(one["value"], ensure_ascii=False)) for one in found["items"]]
+    desk.show(found, table(rows, ("key", "version", "value"), desk.paint) if rows else "nothing is kept")
+    desk.note(f"\n{len(rows)} of {found['count']}" + (f"; go on: --after {found['next']}" if found["next"] else ""))
+
+
+@plugin.command("restart", fields=SHOWN)
+@click.argument("name")
+@with_desk
+def restart(desk: Desk, name: str) -> int:
+    """Load a plugin afresh, code and configuration, parked or not."""
+    with desk.client() as client:
+        row: dict[str, Any] = client.run(rest("POST", f"{PATH}/{quote(name)}/restart"))
+    desk.show(row, card(row, desk.paint) if row["state"] != "ready" else f"{name} is ready")
+    return Exit.DONE if row["state"] == "ready" else Exit.FAILED
+
+
+@plugin.command("act", fields="result")
+@click.argument("name")
+@click.argument("action")
+@click.argument("arguments", metavar="[JSON]", default="{}")
+@with_desk
+def act(desk: Desk, name: str, action: str, arguments: str) -> None:
+    """Ask a plugin for one of its actions. JSON is an object with its arguments."""
+    try:
+        given = json.loads(arguments)
+    except ValueError as error:
+        raise Rejected(f"the arguments are no JSON: {error}", hint="""write '{"name": "value"}'""") from error
+    with desk.client() as client:
+        found: dict[str, Any] = client.run(rest("POST", f"{PATH}/{quote(name)}/actions/{quote(action)}", given))
+    desk.show(found, json.dumps(found["result"], ensure_ascii=False, indent=2))
+
+
+@plugin.command("enable", fields="name, enabled, file, lines")
+@click.argument("name")
+@with_desk
+def enable(desk: Desk, name: str) -> None:
+    """Say what to write into the configuration to turn a plugin on."""
+    _say_lines(desk, name, on=True)
+
+
+@plugin.command("disable", fields="name, enabled, file, lines")
+@click.argument("name")
+@with_desk
+def disable(desk: Desk, name: str) -> None:
+    """Say what to write into the configuration to turn a plugin off."""
+    _say_lines(desk, name, on=False)
+
+
 @plugin.command("new", fields="name, folder")
 @click.argument("name")
 @click.option("--folder", metavar="DIR", default=".", help="where its folder is made")
@@ -62,6 +145,7 @@ def new(desk: Desk, name: str, folder: str) -> None:
     desk.show({"name": name, "folder": str(made)}, str(made))
     desk.note(f"next: appliance plugin check {made}")
     desk.note(f'      then add to the configuration: plugins_path = ["{Path(folder).absolute()}"] and [plugins.{name}]')
+    desk.note("      and while you write it: appliance serve --dev")
 
 
 @plugin.command("check", fields='{"ok", "findings": [{plugin, about, message, hint}]}')
@@ -87,6 +171,43 @@ def installed(desk: Desk) -> list[Found]:
 
 def findings_of(found: list[Found]) -> list[Finding]:
     return [finding for one in found for finding in check(one)]
+
+
+def _running(desk: Desk, name: str) -> dict[str, Any] | None:
+    """How a server has it; None: none runs here, or it does not know it."""
+    try:
+        with desk.client(timeout=5.0) as client:
+            found: dict[str, Any] = client.run(rest("GET", f"{PATH}/{quote(name, safe='')}"))
+            return found
+    except (Unreachable, NotFound):
+        return None
+
+
+def _described(found: Found) -> dict[str, Any]:
+    """What its files say. Raises what keeps it from being loaded."""
+    if found.problem is not None:
+        raise found.problem
+    assert found.folder is not None  # whoever has no problem has both
+    assert found.manifest is not None
+    loaded = loader.load(found.folder, found.manifest)
+    row: dict[str, Any] = msgspec.to_builtins(described(found, examine(loaded)))
+    return row | {"state": _state(found), "config": msgspec.to_builtins(config_of(found, loaded.config, None))}
+
+
+def _say_lines(desk: Desk, name: str, *, on: bool) -> None:
+    found = _named(desk, name)
+    file = str(desk.config.file or "appliance.toml")
+    lines = [f"[plugins.{found.name}]", *(() if on else ("enabled = false",))]
+    if on and not found.bundled and found.folder is not None:
+        known = [Path(path).absolute() for path in desk.config.settings.plugins_path]
+        if found.folder.parent.absolute() not in known:
+            lines.insert(0, f'plugins_path = ["{found.folder.parent.absolute()}"]')
+    row = {"name": found.name, "enabled": on, "file": file, "lines": lines}
+    if found.enabled is on and found.problem is None:
+        desk.show(row | {"lines": []}, f"{found.name} is {'on' if on else 'off'} already")
+        return
+    desk.show(row, "\n".join(lines))
+    desk.note(f"belongs into {file}; then: appliance stop, appliance serve")
 
 
 def _named(desk: Desk, name: str) -> Found:

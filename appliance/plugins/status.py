@@ -6,14 +6,13 @@ import inspect
 import re
 import tokenize
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from io import StringIO
 from typing import Any
 
 import msgspec
 
 from appliance.clock import stamp
-from appliance.plugins.border import Crash
 from appliance.plugins.consumers import ConsumerStatus
 from appliance.plugins.declared import Declarations
 from appliance.plugins.guest import Guest
@@ -27,13 +26,13 @@ __all__ = [
     "PluginStatus",
     "RouteShown",
     "config_of",
-    "consumers_of",
+    "described",
     "status_of",
 ]
 
 HIDDEN = "(hidden)"
 
-_SECRET = re.compile(r"secret|token|password|passwd|credential|api_?key|private", re.IGNORECASE)
+_SECRET = re.compile(r"secret|token|password|passwd|credential|(^|_)key$|private", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +79,16 @@ class PluginStatus:
     version: str
     summary: str
     bundled: bool
-    state: str  # "disabled", or a supervisor's: ready, parked, …
-    since: str  # RFC 3339; empty for a disabled one
-    restarts: int  # of its services
-    stalls: int  # how often it was interrupted
-    reason: str  # of the last crash, in a line; why it is parked, if it is
-    hint: str
-    traceback: str
-    events: tuple[str, ...]
-    services: tuple[str, ...]
-    panels: tuple[str, ...]
+    state: str = "disabled"  # or a supervisor's: ready, parked, …
+    since: str = ""  # RFC 3339; empty for a disabled one
+    restarts: int = 0  # of its services
+    stalls: int = 0  # how often it was interrupted
+    reason: str = ""  # of the last crash, in a line; why it is parked, if it is
+    hint: str = ""
+    traceback: str = ""
+    events: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    panels: tuple[str, ...] = ()
     failures: Mapping[str, int] = field(default_factory=dict)  # of handlers, since it was loaded
     routes: tuple[RouteShown, ...] = ()
     consumers: tuple[ConsumerStatus, ...] = ()
@@ -99,27 +98,55 @@ class PluginStatus:
 
 def status_of(found: Found, guest: Guest | None, node: Node | None) -> PluginStatus:
     """Of a plugin that was found, running or not."""
-    declared = None if guest is None else guest.declared
+    if guest is None:
+        return described(found, None)
     services = () if node is None else node.children
-    crash = Crash() if guest is None else guest.crash
+    return replace(
+        described(found, guest.declared, guest.consumers.status() if guest.consumers is not None else ()),
+        state="disabled" if node is None else node.state.value,
+        since="" if node is None else stamp(node.since_us),
+        restarts=sum(one.restarts for one in services),
+        stalls=guest.stalls,
+        reason=guest.crash.reason,
+        hint=guest.crash.hint,
+        traceback=guest.crash.traceback,
+        failures=dict(guest.failures),
+    )
+
+
+def described(found: Found, declared: Declarations | None, running: Iterable[ConsumerStatus] = ()) -> PluginStatus:
+    """What a plugin is and brings, without how it does."""
     status = PluginStatus(
         name=found.name,
         version=found.manifest.version if found.manifest else "",
         summary=found.manifest.summary if found.manifest else "",
         bundled=found.bundled,
-        state="disabled" if node is None else node.state.value,
-        since="" if node is None else stamp(node.since_us),
-        restarts=sum(one.restarts for one in services),
-        stalls=0 if guest is None else guest.stalls,
-        reason=crash.reason,
-        hint=crash.hint,
-        traceback=crash.traceback,
-        events=(),
-        services=(),
-        panels=(),
-        failures={} if guest is None else dict(guest.failures),
     )
-    return status if declared is None or guest is None else _with_doors(status, declared, guest)
+    if declared is None:
+        return status
+    plugin = declared.plugin
+    return replace(
+        status,
+        events=tuple(event.__name__ for event in plugin.events),
+        services=tuple(plugin.services),
+        panels=tuple(plugin.panels),
+        routes=tuple(RouteShown(one.method, one.path, one.scope, one.summary) for one, _ in declared.routes),
+        consumers=_consumers(declared, running),
+        jobs=tuple(
+            JobShown(
+                work.door.type,
+                work.door.timeout,
+                work.door.priority,
+                work.door.concurrency,
+                work.waits,
+                tuple(work.ask.arguments),
+            )
+            for work in declared.jobs
+        ),
+        actions=tuple(
+            ActionShown(door.name, door.summary, tuple(ask.arguments)) for door, ask in declared.actions.values()
+        ),
+    )
 
 
 def config_of(found: Found, config: type, value: object | None) -> tuple[ConfigShown, ...]:
@@ -151,40 +178,12 @@ def config_of(found: Found, config: type, value: object | None) -> tuple[ConfigS
     return tuple(rows)
 
 
-def consumers_of(declared: Declarations, running: Iterable[ConsumerStatus] = ()) -> tuple[ConsumerStatus, ...]:
-    """Its consumers: as they run, or as they are declared."""
+def _consumers(declared: Declarations, running: Iterable[ConsumerStatus]) -> tuple[ConsumerStatus, ...]:
+    """As they run, or as they are declared."""
     known = {one.name: one for one in running}
     return tuple(
         known.get(one.door.name) or ConsumerStatus(one.door.name, tuple(sorted(one.names)), one.door.when, 0, 0, 0, 0)
         for one in declared.consumers
-    )
-
-
-def _with_doors(status: PluginStatus, declared: Declarations, guest: Guest) -> PluginStatus:
-    plugin = declared.plugin
-    return PluginStatus(
-        **{
-            **{one.name: getattr(status, one.name) for one in fields(status)},
-            "events": tuple(event.__name__ for event in plugin.events),
-            "services": tuple(plugin.services),
-            "panels": tuple(plugin.panels),
-            "routes": tuple(RouteShown(one.method, one.path, one.scope, one.summary) for one, _ in declared.routes),
-            "consumers": consumers_of(declared, guest.consumers.status() if guest.consumers is not None else ()),
-            "jobs": tuple(
-                JobShown(
-                    work.door.type,
-                    work.door.timeout,
-                    work.door.priority,
-                    work.door.concurrency,
-                    work.waits,
-                    tuple(work.ask.arguments),
-                )
-                for work in declared.jobs
-            ),
-            "actions": tuple(
-                ActionShown(door.name, door.summary, tuple(ask.arguments)) for door, ask in declared.actions.values()
-            ),
-        }
     )
 
 
