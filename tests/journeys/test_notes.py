@@ -15,23 +15,21 @@ import httpx
 import pytest
 
 from tests.contracts.receiver import Receiver, Taken, receiving
+from tests.records import Recorded, recording
 from tests.served import PATIENCE, Served, serving
+
+Server = Served | Recorded
 
 NOTES = "/api/v1/notes"
 CONFIG = """
-[telemetry]
-log = "json"
-
 [plugins.notes]
 max_chars = 5000
 """
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("notes")
-    (folder / "appliance.toml").write_text(CONFIG)
-    with serving(folder, arguments=[f"--config={folder / 'appliance.toml'}"]) as served:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+    with recording(tmp_path_factory.mktemp("notes"), CONFIG) as served:
         yield served
 
 
@@ -42,7 +40,13 @@ def memory() -> str:
 
 
 def call(
-    server: Served, method: str, path: str, body: object = None, expect: int = 200, memory: str = "", **headers: str
+    server: Server,
+    method: str,
+    path: str,
+    body: object = None,
+    expect: int = 200,
+    memory: str = "",
+    **headers: str,
 ) -> Any:
     named = {"X-Fortemi-Memory": memory} if memory else {}
     reply = httpx.request(
@@ -56,13 +60,13 @@ def call(
     return reply.json() if reply.content else None
 
 
-def store(server: Served, content: str, memory: str = "", **more: object) -> str:
+def store(server: Server, content: str, memory: str = "", **more: object) -> str:
     wish = {"content": content, "pipeline": [], **more}
     id: str = call(server, "POST", NOTES, wish, 201, memory)["id"]
     return id
 
 
-def until_idle(server: Served) -> None:
+def until_idle(server: Server) -> None:
     deadline = time.monotonic() + PATIENCE
     while any(call(server, "GET", "/api/v1/jobs/stats")[state] for state in ("pending", "delayed", "processing")):
         assert time.monotonic() < deadline
@@ -76,7 +80,7 @@ def ids(listed: Any) -> list[str]:
 # -- one note ---------------------------------------------------------------------------------
 
 
-def test_a_note_is_stored_shown_changed_deleted_restored_and_purged(server: Served, memory: str):
+def test_a_note_is_stored_shown_changed_deleted_restored_and_purged(server: Server, memory: str):
     id = store(server, "# Plan\n\nBuy flour.", memory, tags=["home/kitchen"], metadata={"k": [1, None]}, source="test")
 
     made = call(server, "GET", f"{NOTES}/{id}", memory=memory)
@@ -109,7 +113,7 @@ def test_a_note_is_stored_shown_changed_deleted_restored_and_purged(server: Serv
     call(server, "POST", f"{NOTES}/{id}/restore", expect=404, memory=memory)
 
 
-def test_an_empty_text_is_a_note(server: Served):
+def test_an_empty_text_is_a_note(server: Server):
     """CRUD-009"""
     id = store(server, "")
 
@@ -123,7 +127,7 @@ def test_an_empty_text_is_a_note(server: Served):
         ("POST", "/restore"), ("POST", "/purge"), ("PATCH", "/status"), ("PUT", "/tags"),
     ],
 )  # fmt: skip
-def test_a_note_that_is_not_there_is_404_with_a_way_on(server: Served, method: str, path: str):
+def test_a_note_that_is_not_there_is_404_with_a_way_on(server: Server, method: str, path: str):
     body = {"/tags": {"tags": []}, "/status": {}, "": {} if method in ("PUT", "PATCH") else None}.get(path)
 
     told = call(server, method, f"{NOTES}/{uuid4()}{path}", body, 404)
@@ -152,7 +156,7 @@ def test_a_note_that_is_not_there_is_404_with_a_way_on(server: Served, method: s
         ("GET", "/search", None),
     ],
 )
-def test_bad_input_is_400_with_words_that_help(server: Served, method: str, path: str, body: object):
+def test_bad_input_is_400_with_words_that_help(server: Server, method: str, path: str, body: object):
     told = call(server, method, NOTES + path, body, 400)
 
     assert told["message"]
@@ -162,7 +166,7 @@ def test_bad_input_is_400_with_words_that_help(server: Served, method: str, path
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"\xff\xfe", b'{"content":"\x00"}', b"[" * 5000, b"nan", b'{"content":"\\ud800"}']
 )
-def test_nonsense_is_never_a_500(server: Served, body: bytes):
+def test_nonsense_is_never_a_500(server: Server, body: bytes):
     headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
 
     reply = httpx.post(server.url + NOTES, content=body, headers=headers, timeout=PATIENCE)
@@ -170,7 +174,7 @@ def test_nonsense_is_never_a_500(server: Served, body: bytes):
     assert 400 <= reply.status_code < 500, reply.text
 
 
-def test_a_request_that_comes_again_makes_no_second_note(server: Served, memory: str):
+def test_a_request_that_comes_again_makes_no_second_note(server: Server, memory: str):
     wish, key = {"content": "once", "pipeline": ["embedding"]}, str(uuid4())
 
     with ThreadPoolExecutor(4) as pool:
@@ -188,7 +192,7 @@ def test_a_request_that_comes_again_makes_no_second_note(server: Served, memory:
 # -- many -------------------------------------------------------------------------------------
 
 
-def test_a_hundred_notes_at_once_are_all_there_or_none(server: Served, memory: str):
+def test_a_hundred_notes_at_once_are_all_there_or_none(server: Server, memory: str):
     wish = {"notes": [{"content": f"note {n}", "pipeline": []} for n in range(100)]}
 
     made = call(server, "POST", f"{NOTES}/bulk", wish, 201, memory)
@@ -202,7 +206,7 @@ def test_a_hundred_notes_at_once_are_all_there_or_none(server: Served, memory: s
     assert (listed["total"], ids(listed)) == (100, made["ids"][::-1])
 
 
-def test_a_list_is_filtered_sorted_and_paged(server: Served, memory: str):
+def test_a_list_is_filtered_sorted_and_paged(server: Server, memory: str):
     bread = store(server, "bread", memory, title="Zebra", tags=["food/bread", "hot"], collection_id="c1")
     soup = store(server, "soup", memory, title="apple", tags=["food"])
     bike = store(server, "bike", memory, title="Moon", tags=["sport"])
@@ -235,7 +239,7 @@ def test_a_list_is_filtered_sorted_and_paged(server: Served, memory: str):
     assert call(server, "GET", f"{NOTES}?limit=0", memory=memory)["total"] == 3
 
 
-def test_memories_do_not_see_each_other(server: Served, memory: str):
+def test_memories_do_not_see_each_other(server: Server, memory: str):
     mine = store(server, "the password of the safe is in the drawer", memory, tags=["secret"], pipeline=["embedding"])
     until_idle(server)
     elsewhere = [f"{memory}2", memory[:-1], f"{memory}/", ""]
@@ -250,7 +254,7 @@ def test_memories_do_not_see_each_other(server: Served, memory: str):
     assert ids(call(server, "GET", f"{NOTES}/search?q=password", memory=memory)) == [mine]
 
 
-def test_tokens_may_do_what_their_scope_says(server: Served, memory: str):
+def test_tokens_may_do_what_their_scope_says(server: Server, memory: str):
     id = store(server, "text", memory)
     reader = call(server, "POST", "/api/v1/tokens", {"scopes": ["read"]}, 201)["token"]
     writer = call(server, "POST", "/api/v1/tokens", {"scopes": ["read", "write"], "memories": [memory]}, 201)["token"]
@@ -272,7 +276,7 @@ def test_tokens_may_do_what_their_scope_says(server: Served, memory: str):
 # -- what is made of notes --------------------------------------------------------------------
 
 
-def test_the_pipeline_finds_title_concepts_vector_and_links(server: Served, memory: str):
+def test_the_pipeline_finds_title_concepts_vector_and_links(server: Server, memory: str):
     first = call(server, "POST", NOTES, {"content": "Sourdough bread: flour, water, and a starter."}, 201, memory)["id"]
     until_idle(server)
     text = "Bread with rye flour. The sourdough starter makes the bread sour."
@@ -292,7 +296,7 @@ def test_the_pipeline_finds_title_concepts_vector_and_links(server: Served, memo
     assert ids(call(server, "GET", f"{NOTES}?concept={note['concepts'][0]}", memory=memory)) == [second]
 
 
-def test_an_edited_note_is_found_by_its_new_words_and_a_deleted_one_by_none(server: Served, memory: str):
+def test_an_edited_note_is_found_by_its_new_words_and_a_deleted_one_by_none(server: Server, memory: str):
     id = call(server, "POST", NOTES, {"content": "sourdough", "pipeline": ["embedding"]}, 201, memory)["id"]
     until_idle(server)
     before = ids(call(server, "GET", f"{NOTES}/search?q=sourdough", memory=memory))
@@ -362,7 +366,7 @@ def test_a_model_behind_an_endpoint_revises_notes_part_by_part(tmp_path: Path):
     assert "sk-planted" not in errors
 
 
-def test_edits_while_jobs_run_are_never_lost(server: Served, memory: str):
+def test_edits_while_jobs_run_are_never_lost(server: Server, memory: str):
     """People and four jobs change one note at the same time: what people wrote last is what stays."""
     id = call(server, "POST", NOTES, {"content": "version 0 of the bread"}, 201, memory)["id"]
     stop = threading.Event()
@@ -397,7 +401,7 @@ PLANTED = [
 ]  # fmt: skip
 
 
-def test_event_payload_no_pii(server: Served, memory: str):
+def test_event_payload_no_pii(server: Recorded, memory: str):
     """test_event_payload_no_pii: the text of a note is in its answers only, never in events, logs or metrics."""
     text = "Meeting. " + " ".join(f"Remember {secret} well." for secret in PLANTED)
     id = call(server, "POST", NOTES, {"content": text, "revision_mode": "full"}, 201, memory)["id"]
@@ -415,6 +419,7 @@ def test_event_payload_no_pii(server: Served, memory: str):
     assert export.status_code == metrics.status_code == 200
     assert id in export.text
     assert len(jobs["jobs"]) >= 10
-    for place in (export.text, metrics.text, json.dumps(jobs), server.errors):
+    assert any(record.get("event.note_id") == id for record in server.records())
+    for place in (export.text, metrics.text, json.dumps(jobs), server.log):
         assert [secret for secret in PLANTED if secret in place] == []
         assert "canary" not in place
