@@ -20,6 +20,7 @@ from appliance import ground
 from appliance.auth.service import Identity
 from appliance.auth.store import DEFAULT
 from appliance.bus import Bus
+from appliance.cage import HouseCage
 from appliance.config.keeping import FOR_EVER, Keeping
 from appliance.config.load import Loaded
 from appliance.config.reload import Reloader
@@ -47,6 +48,8 @@ from appliance.supervise.supervisor import Child, OnCrash, Supervisor
 from appliance.supervise.tree import Node
 from appliance.supervise.watchdog import Notifier, Watchdog, ping_interval
 from appliance.telemetry.logs import Logs
+from appliance.telemetry.canary.service import CATEGORY as CANARIES
+from appliance.telemetry.canary.service import RETENTION, Canary
 from appliance.telemetry.service import Telemetry
 from appliance.telemetry.status import Status
 from appliance.web.reach import shareable
@@ -91,6 +94,7 @@ class House:
         self._notifier = Notifier.from_environment(os.environ)
         self._keeping = Keeping(settings)
         self._keeping.declared[CATEGORY] = settings.broadcast.retention or FOR_EVER
+        self._keeping.declared[CANARIES] = RETENTION
 
         self.telemetry = Telemetry(
             lambda: self.bus.flushed(),
@@ -172,6 +176,16 @@ class House:
         self.naming = ground.naming(loaded, self.log, lambda: self.identity.namespace(DEFAULT).key)
         self.status.name = lambda: self.naming.name
         self.tls = ground.certificate(settings, place)
+        cage = HouseCage(
+            self.identity,
+            self.door,
+            world,
+            self.bus.flushed,
+            lambda: self.front.addresses,
+            None if self.tls is None else self.tls.cert,
+        )
+        self.canary = Canary(cage, world, every=None if loaded.throwaway else settings.telemetry.canary)
+        self.status.canary = lambda: self.canary.state
         self.front = front(self._rooms(world), listeners)
         self._reloader = Reloader(
             loaded,
@@ -200,6 +214,7 @@ class House:
             Child(self.webhooks, OnCrash.RESTART),
             Child(self.incoming, OnCrash.RESTART),
             Child(self.front, OnCrash.EXIT, drain_grace=2 * self._settings.limits.drain),
+            Child(self.canary, OnCrash.RESTART),
             Child(watchdog, OnCrash.EXIT),
         ]
 
@@ -240,6 +255,7 @@ class House:
             door=self.door,
             clients=self.clients,
             telemetry=self.telemetry,
+            canary=self.canary,
             announce=self._announce,
             catalog=self.catalog,
             backups=self.backups,

@@ -64,7 +64,14 @@ from appliance.model.principal import READ, WRITE, Principal
 from appliance.plugins.host import Host
 from appliance.plugins.management import plugin_routes
 from appliance.storage.schedule import Backups, backup_routes
-from appliance.telemetry.gauges import event_readings, readings, stream_readings, webhook_readings
+from appliance.telemetry.canary.service import Canary
+from appliance.telemetry.gauges import (
+    canary_readings,
+    event_readings,
+    readings,
+    stream_readings,
+    webhook_readings,
+)
 from appliance.telemetry.health import Health
 from appliance.telemetry.service import Telemetry
 from appliance.telemetry.status import Status
@@ -95,6 +102,7 @@ class Rooms:
     door: Door
     clients: Manager
     telemetry: Telemetry
+    canary: Canary
     announce: Callable[[Event], None]  # an ephemeral event, to whoever listens
     catalog: Catalog
     backups: Backups
@@ -137,6 +145,7 @@ class Doors:
         self.registry = CollectorRegistry()
         self.registry.register(readings(rooms.log, rooms.bus, rooms.clients, rooms.settings.clients.limit))
         self.registry.register(event_readings(rooms.telemetry))
+        self.registry.register(canary_readings(rooms.canary.ledger))
         self.registry.register(webhook_readings(rooms.webhooks))
         self.seats = Seats()
         rules = rooms.settings.broadcast.rules
@@ -258,6 +267,7 @@ class Doors:
         return [
             *stream.routes(),
             *health.routes(),
+            *rooms.canary.routes(),
             *events.routes(),
             *self._channels(),
             *clients_routes(rooms.clients),

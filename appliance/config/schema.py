@@ -243,6 +243,9 @@ class Telemetry(msgspec.Struct, frozen=True):
         ),
     ] = "auto"
     rate: Annotated[int, Doc("such lines in a second; more are counted and told in one", live=True, least=1)] = 500
+    canary: Annotated[
+        float | None, Doc('a test event travels each way this often, and is timed; "off": none', _DURATION, least=1)
+    ] = 60.0
 
     @property
     def records(self) -> bool:

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from appliance.model.buckets import Buckets
 from appliance.telemetry.service import Telemetry
 
-__all__ = ["Readings", "event_readings", "readings", "stream_readings", "webhook_readings"]
+__all__ = ["Readings", "canary_readings", "event_readings", "readings", "stream_readings", "webhook_readings"]
 
 Reading = Callable[[], float]
 Rows = Callable[[], Mapping[tuple[str, ...], float]]
@@ -246,6 +246,38 @@ def event_readings(telemetry: Telemetry) -> Readings:
             ),
             "ws_connection_duration_seconds": ("how long WebSockets of live clients stayed", telemetry.stays),
             "job_duration_seconds": ("how long jobs ran that were completed", telemetry.job_times),
+        },
+    )
+
+
+class _Ledger(Protocol):
+    runs: int
+
+    @property
+    def last(self) -> Mapping[str, float]: ...
+
+    @property
+    def misses(self) -> Mapping[str, int]: ...
+
+
+def canary_readings(ledger: _Ledger) -> Readings:
+    """How the canary fared."""
+    return Readings(
+        counters={"appliance_canary_runs": ("test events sent on their way", lambda: ledger.runs)},
+        gauges={},
+        tables={
+            "appliance_canary_latency_seconds": (
+                "gauge",
+                "time the newest test event took, by leg; a leg it did not arrive on is not there",
+                ("leg",),
+                lambda: {(leg,): seconds for leg, seconds in ledger.last.items()},
+            ),
+            "appliance_canary_misses": (
+                "counter",
+                "test events that did not arrive, by leg",
+                ("leg",),
+                lambda: {(leg,): count for leg, count in ledger.misses.items()},
+            ),
         },
     )
 

@@ -54,6 +54,7 @@ class StatusJson(msgspec.Struct, frozen=True):
     counts: dict[str, int]
     tree: list[NodeJson]
     plugins: list[dict[str, Any]]  # as the plugin host shows them
+    canary: str = "off"  # "ok", "late", "failed", "waiting", "off"
 
 
 class Status:
@@ -73,6 +74,7 @@ class Status:
         self._began, self._started = world.now(), stamp(world.wall_us())
         self._counts, self._tree, self._plugins = counts, tree, plugins
         self.urls: Sequence[str] = ()
+        self.canary: Callable[[], str] = lambda: "off"
         self.name: Callable[[], str] = lambda: about.name
 
     @property
@@ -96,6 +98,7 @@ class Status:
             counts=dict(self._counts()),
             tree=[node.json() for node in tree],
             plugins=list(self._plugins()),
+            canary=self.canary(),
         )
 
     def route(self) -> Route:

@@ -49,7 +49,7 @@ class Tls:
     """
 
     def __init__(self, cert: Path, key: Path, ca: Path | None = None) -> None:
-        self._cert = cert
+        self.cert = cert
         self._key = key
         self._ca = ca
         self.context = _context(cert, key)
@@ -76,8 +76,8 @@ class Tls:
         Raises:
             ConfigError: the new files cannot be used; nothing has changed.
         """
-        _context(self._cert, self._key)
-        self.context.load_cert_chain(self._cert, self._key)
+        _context(self.cert, self._key)
+        self.context.load_cert_chain(self.cert, self._key)
 
     @property
     def fingerprint(self) -> str:

@@ -30,7 +30,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     words("web dashboard discovery"),
     words("config"),
     words("plugins"),
-    words("ground doors"),
+    words("ground doors cage"),
     words("app testing"),
     words("process"),
     words("cli"),
@@ -41,7 +41,7 @@ CLIENT_SERVES = words("cli testing")
 
 # Where doing is allowed. Everything else only thinks: no waiting, no threads, no clock, no sockets, no files.
 DOING_ROOMS = words(
-    "app process ground doors supervise storage web plugins discovery testing client cli config world __main__"
+    "app process ground doors cage supervise storage web plugins discovery testing client cli config world __main__"
 )
 DOING_FILES = words("service.py store.py courier.py flusher.py")
 DOING_BESIDES = {
@@ -60,6 +60,7 @@ DOING_BESIDES = {
     "appliance/log/readers.py": "readers in threads",
     "appliance/log/retention.py": "sweeps when its hour comes",
     "appliance/log/ticket.py": "parks and wakes the task that waits for its append",
+    "appliance/telemetry/canary/readers.py": "reads our own streams over the real port",
     "appliance/telemetry/health.py": "waits for the writer, but not for long",
     "appliance/telemetry/outlet.py": "the one thread that log lines leave by",
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -139,3 +141,24 @@ def test_metrics_are_seen_within_ten_seconds(server: Recorded):
     assert metric("auth_failures_total") == before[1] + 2
     assert metric('websocket_connections_rejected_total{reason="unauthenticated"}') >= 1
     assert metric("event_emit_latency_seconds_count") > 0
+
+
+def test_the_canary_travels_every_leg_of_the_real_port_and_bothers_nobody(tmp_path: Path):
+    """Over TLS, which it has to speak to itself."""
+    with recording(tmp_path, "", APPLIANCE_TLS__MODE="auto", APPLIANCE_TELEMETRY__CANARY="1s") as server:
+        asked = partial(httpx.get, headers={"authorization": f"Bearer {server.token}"}, verify=False)
+        told = eventually(lambda: _flown(asked(f"https://127.0.0.1:{server.port}/api/v1/canary").json()))
+        status = asked(f"https://127.0.0.1:{server.port}/status").json()
+        metrics = asked(f"https://127.0.0.1:{server.port}/metrics").text
+        mine = asked(f"https://127.0.0.1:{server.port}/export").text
+
+    assert (told["trouble"], {leg["misses"] for leg in told["legs"]}) == ("", {0})
+    assert [leg["name"] for leg in told["legs"]] == ["append", "bus", "websocket", "sse", "webhook"]
+    assert all(0 < leg["last_ms"] < 5000 for leg in told["legs"])
+    assert status["canary"] in ("ok", "late")
+    assert 'appliance_canary_latency_seconds{leg="webhook"}' in metrics
+    assert "CanaryFlown" not in mine
+
+
+def _flown(told: Any) -> Any:
+    return told if told["flown_at"] else None

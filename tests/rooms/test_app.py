@@ -146,6 +146,7 @@ async def test_the_status_shows_every_service_in_the_order_of_starting(tmp_path)
         "webhooks",
         "incoming",
         "web",
+        "canary",
         "watchdog",
     ]
     assert {node["state"] for node in told["tree"]} == {"ready"}
