@@ -47,9 +47,9 @@ from appliance.supervise.place import Place
 from appliance.supervise.supervisor import Child, OnCrash, Supervisor
 from appliance.supervise.tree import Node
 from appliance.supervise.watchdog import Notifier, Watchdog, ping_interval
-from appliance.telemetry.logs import Logs
 from appliance.telemetry.canary.service import CATEGORY as CANARIES
 from appliance.telemetry.canary.service import RETENTION, Canary
+from appliance.telemetry.logs import Logs
 from appliance.telemetry.service import Telemetry
 from appliance.telemetry.status import Status
 from appliance.web.reach import shareable
