@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from typing import Any
-from urllib.parse import quote
 
 import click
 
@@ -153,7 +152,7 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _switch(desk: Desk, what: str, memory: str | None) -> None:
-    path = f"{PATH}/{what}" + (f"/{quote(memory, safe='')}" if memory else "")
+    path = f"{PATH}/{what}" + (f"/{memory}" if memory else "")
     with desk.client() as client:
         done: dict[str, Any] = client.run(rest("POST", path))
     desk.show(done, f"jobs of memory {memory} are {done['status']}" if memory else f"jobs are {done['status']}")

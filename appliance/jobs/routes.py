@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from appliance.auth.rights import memories_for
-from appliance.errors import ApplianceError, Forbidden, Unauthenticated
+from appliance.errors import Forbidden, Unauthenticated
 from appliance.jobs.desk import Desk
 from appliance.jobs.job import STATUSES, stream_of
 from appliance.jobs.kinds import BadJob, Kinds
@@ -192,9 +192,8 @@ class _Hands:
         fingerprint = hashlib.sha256(request.body).digest() if key else b""
         try:
             events = await self._submit(caller, planned, memory, key, fingerprint)
-        except ApplianceError:
-            self._jobs.orders.drop(planned.id)
-            raise
+        finally:
+            self._jobs.orders.drop(planned.id)  # what was committed has been taken from there already
         return events[0].stream.partition("-")[2]
 
     def _wanted(self, query: dict[str, str]) -> tuple[tuple[str, str], ...]:
