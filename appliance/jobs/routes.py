@@ -18,7 +18,7 @@ from appliance.jobs.orders import AlreadyPending, Orders
 from appliance.jobs.showing import job_row
 from appliance.jobs.store import Search
 from appliance.model.event import Event, Query
-from appliance.model.http import Handler, Request, Response, Route, json_response
+from appliance.model.http import Handler, Lane, Request, Response, Route, json_response
 from appliance.model.jobs import JobOrder, Planned
 from appliance.model.principal import ADMIN, READ, WRITE, Principal
 
@@ -76,7 +76,7 @@ def job_routes(jobs: _Jobs, log: _Log, submit: Submit, render: Callable[[Event],
         return Route(method, path, handler, summary, scope=scope, request=request, tags=("jobs",))
 
     return (
-        row("POST", PATH, hands.create, WRITE, "Queue a job", NewJob),
+        Route("POST", PATH, hands.create, "Queue a job", scope=WRITE, lane=Lane.FAST, request=NewJob, tags=("jobs",)),
         row("GET", PATH, hands.listed, READ, "Jobs, newest first, and how many there are"),
         row("GET", PATH + "/pending", hands.pending, READ, "How many jobs wait"),
         row("GET", PATH + "/stats", hands.stats, READ, "How many jobs there are of each kind"),
