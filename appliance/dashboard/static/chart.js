@@ -15,7 +15,7 @@ export function Chart({ points, label, unit = "" }) {
       plot.current = new globalThis.uPlot({
         width: place.clientWidth, height: place.clientHeight, padding: [8, 8, 0, 0], legend: { show: false }, cursor: { y: false, points: { size: 7 } },
         scales: { x: { time: true, range: (_, first, last) => (last > first ? [first, last] : [Date.now() / 1000 - 60, Date.now() / 1000]) }, y: { range: (_, __, most) => [0, Math.max(1, (most || 0) * 1.15)] } },
-        axes: [{ ...axis, space: 70, values: [[60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, ":{ss}", null, null, null, null, null, null, 1]] }, { ...axis, size: 44 }],
+        axes: [{ ...axis, size: 26, space: 70, values: [[60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, ":{ss}", null, null, null, null, null, null, 1]] }, { ...axis, size: 44 }],
         series: [{}, { label, stroke: accent, width: 1.7, fill: `${accent}22`, points: { show: false } }],
       }, latest.current, place);
     };

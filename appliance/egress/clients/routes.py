@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from appliance.egress.clients.service import Manager
-from appliance.errors import Unauthenticated
+from appliance.errors import Rejected, Unauthenticated
 from appliance.model.http import Request, Response, Route, json_response
 from appliance.model.principal import ADMIN, Principal
 
 __all__ = ["clients_routes"]
 
-REASON = "closed by an admin"
+REASON = "closed by an admin"  # unless they say another
+LONGEST = 120  # bytes of a reason: a close frame holds 123
 
 
 def clients_routes(manager: Manager) -> tuple[Route, ...]:
@@ -19,7 +20,7 @@ def clients_routes(manager: Manager) -> tuple[Route, ...]:
         return json_response({"clients": manager.rows(_viewer(request))}, headers=(("cache-control", "no-store"),))
 
     def close(request: Request) -> Response:
-        manager.close(_viewer(request), request.params["client_id"], REASON)
+        manager.close(_viewer(request), request.params["client_id"], _reason(request))
         return Response(204)
 
     path, tags = "/api/v1/clients", ("clients",)
@@ -27,6 +28,13 @@ def clients_routes(manager: Manager) -> tuple[Route, ...]:
         Route("GET", path, listed, "Live connections, longest first", scope=ADMIN, tags=tags),
         Route("DELETE", path + "/{client_id}", close, "End a live connection (1008)", scope=ADMIN, tags=tags),
     )
+
+
+def _reason(request: Request) -> str:
+    reason = request.query.get("reason", "").strip() or REASON
+    if len(reason.encode()) > LONGEST or not reason.isprintable():
+        raise Rejected(f"a reason has up to {LONGEST} bytes and no control characters")
+    return reason
 
 
 def _viewer(request: Request) -> Principal:

@@ -1,5 +1,5 @@
 // One event: what it says, where it went, and why not elsewhere.
-import { clock, count, duration, exactly, moment } from "../format.js";
+import { amount, clock, count, duration, exactly, moment } from "../format.js";
 import { html } from "../html.js";
 import { useData } from "../state.js";
 import { Code, Drawer, Facts, Line, Section, Trouble } from "../ui.js";
@@ -23,7 +23,7 @@ export function EventDrawer({ id, row, close, go }) {
     ${error && !known && html`<${Trouble} error=${error} what="The way of an event" />`}
     <${Section} title="Data"><${Code}>${data === undefined ? "…" : JSON.stringify(data, null, 2)}</${Code}></${Section}>
     ${known && html`<${Section} title="Where it went">
-      <div class="way"><span>accepted ${clock(known.accepted_at)}</span><i>→</i><span>log <b>#${count(known.seq)}</b></span>${legs.length > 0 && html`<i>→</i><span>${legs.filter((leg) => leg.outcome === "done").length} of ${legs.length}</span>`}</div>
+      <div class="way"><span>accepted ${clock(known.accepted_at)}</span><i>→</i><span>log <b>#${count(known.seq)}</b></span>${known.bus_ms != null && html`<i>→</i><span>live <span class="soft">${duration(known.bus_ms / 1000)}</span></span>`}${legs.length > 0 && html`<i>→</i><span>${legs.filter((leg) => leg.outcome === "done").length} of ${amount(legs.length, "place")}</span>`}</div>
       ${legs.length === 0 ? html`<p class="soft small">Nobody follows it now. Whoever comes later can still read it: it is in the log.</p>` : html`<ul class="legs" id="legs">${legs.map((leg) => html`<${Leg} leg=${leg} />`)}</ul>`}
     </${Section}>
     ${known.chain.length > 0 && html`<${Section} title="What it belongs to"><ul class="legs">${known.chain.map((link) => html`<li class="leg"><span aria-hidden="true">${link.relation === "cause" ? "←" : link.relation === "effect" ? "→" : "·"}</span><span><a href=${`/dashboard/events/${link.event_id}${location.search}`}>${link.type}</a> <span class="soft">${link.stream}</span></span><span class="faint small">${RELATION[link.relation]}</span></li>`)}</ul></${Section}>`}
