@@ -33,7 +33,7 @@ from appliance.model.topic import Topic
 from appliance.plugins.host import Host, Retain
 from appliance.plugins.outside import Outside
 from appliance.plugins.ports import Mount
-from appliance.plugins.registry import discover
+from appliance.plugins.registry import Found, discover
 from appliance.storage.ports import Engine
 from appliance.storage.sqlite import SqliteEngine
 from appliance.supervise.activation import inherited
@@ -167,8 +167,12 @@ def plugins(
         home = identity.namespace(DEFAULT)
         return [home, *(space for space in identity.namespaces if space.key != home.key)]
 
+    def found() -> list[Found]:
+        now = loaded.again()
+        return discover(now.settings.plugins, paths=now.settings.plugins_path, source=now.plugin_source)
+
     return Host(
-        discover(settings.plugins, paths=settings.plugins_path, source=loaded.plugin_source),
+        found,
         log=log,
         write=door.write,
         announce=bus.announce,

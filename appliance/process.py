@@ -97,5 +97,7 @@ async def serve(
         calm_collector()
         if loaded.settings.dev and loaded.file is not None:
             await nursery.start(partial(when_saved, loaded.file, house.reload))
+        if loaded.settings.dev:
+            nursery.start_soon(house.plugins.watch, loaded.file)
         await house.naming.recall()
         house.welcome(banner)

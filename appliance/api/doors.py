@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, is_dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, dataclass_transform
 
 from appliance.api.values import Misdeclared, NoConfig
 
@@ -134,6 +134,7 @@ class Plugin:
         self.services: dict[str, ServiceDoor] = {}
         self.panels: dict[str, PanelDoor] = {}
 
+    @dataclass_transform(frozen_default=True)
     def event(
         self,
         *,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import structlog
 import trio
 
-from appliance.api import Misdeclared, NotFound, PanelDoor, Unavailable
+from appliance.api import Misdeclared, NotFound, PanelDoor, Rejected, Unavailable
 from appliance.config.strict import closest
+from appliance.errors import ConfigError
 from appliance.model.catalog import Catalog
 from appliance.model.event import Event, Namespace
 from appliance.model.http import Route
@@ -29,6 +31,7 @@ from appliance.plugins.handling import KIND
 from appliance.plugins.outside import Outside
 from appliance.plugins.ports import Mount, Ports, Records, Write
 from appliance.plugins.registry import Found
+from appliance.plugins.saving import when_plugins_are_saved
 from appliance.plugins.stall import Stall, StallWatch
 from appliance.plugins.state import owner_of
 from appliance.plugins.status import ConfigShown, PluginStatus, config_of, status_of
@@ -58,7 +61,7 @@ class Host:
 
     def __init__(
         self,
-        found: Sequence[Found],
+        discover: Callable[[], Sequence[Found]],
         *,
         log: Records,
         write: Write,
@@ -76,7 +79,8 @@ class Host:
     ) -> None:
         """
         Args:
-            found: what `registry.discover` gave.
+            discover: finds the plugins, as `registry.discover` does; asked again for each that begins again. It
+                raises ConfigError.
             log, write, announce: reading, the door, and telling of what is not stored.
             spaces: the namespaces there are; the first is `default`.
             retain: is told each category's declared retention before its plugin starts.
@@ -85,7 +89,8 @@ class Host:
             watch: interrupts plugins that hold the loop.
             limits: how often a crashing service comes back before its plugin is parked.
         """
-        self._found = found
+        self._discover = discover
+        found = self._found = list(discover())
         self._retain = retain
         self._keepers: dict[str, tuple[str, float]] = {}  # category -> (plugin, seconds)
         self._watch = watch or StallWatch()
@@ -156,14 +161,26 @@ class Host:
 
         Raises:
             NotFound: there is none of this name that is on.
+            Rejected: the configuration is wrong now.
         """
         guest = self._guests.get(name)
         if guest is None:
             raise NotFound(f"no plugin {name!r} is on", hint="appliance plugin list")
+        self._look_again(guest)
         if guest.desk is not None:
             guest.restart()
         else:
             self._supervisor.restart(name)
+
+    def _look_again(self, guest: Guest) -> None:
+        """Its manifest and table may have changed."""
+        try:
+            now = {one.name: one for one in self._discover()}
+        except ConfigError as error:
+            raise Rejected(f"the configuration is wrong: {error.message}", hint=error.hint) from error
+        if guest.name in now:
+            guest.found = now[guest.name]
+            self._found = [now[one.name] if one.name == guest.name else one for one in self._found]
 
     def snapshot(self) -> tuple[PluginStatus, ...]:
         """Every plugin that was found, running or not, by name."""
@@ -259,6 +276,14 @@ class Host:
 
     def _stalled(self, stall: Stall) -> None:
         self._guests[stall.plugin].stalled(stall)
+
+    async def watch(self, config: Path | None) -> None:
+        """While plugins are written: begin those again that are saved. Lasts until cancelled.
+
+        Args:
+            config: the configuration's file.
+        """
+        await when_plugins_are_saved(self._discover, config, self.restarted)
 
     def _keep(self, plugin: str, retention: Mapping[str, float]) -> None:
         for category, seconds in retention.items():

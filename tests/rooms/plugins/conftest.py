@@ -152,7 +152,7 @@ def hosting(shelf: Path) -> Hosting:
         ledger.followers.append(queue.ring)
         router = Router((), authenticate=caller, limits=WebLimits())
         host = Host(
-            discover(tables or {}, own=own),
+            lambda: discover(tables or {}, own=own),
             log=ledger.log,
             write=ledger.door.write,
             announce=ledger.told.append,

@@ -37,7 +37,7 @@ def test_new_plugin_passes_its_own_test(tmp_path):
 def test_new_plugin_has_nothing_to_find_fault_with(tmp_path):
     scaffold("big_orders", tmp_path)
 
-    (found,) = discover({"big_orders": {"every": 1.5}}, own=tmp_path)
+    (found,) = discover({"big_orders": {"longest": 15}}, own=tmp_path)
 
     assert check(found) == []
 
@@ -48,7 +48,7 @@ async def test_new_plugin_runs_on_the_host(shelf, hosting, autojump_clock):
     async with hosting() as running:
         status = running.status("big_orders")
 
-    assert (status.state, status.events) == ("ready", ("BigOrdersGreeted",))
+    assert (status.state, status.events) == ("ready", ("BigOrdersArrived",))
 
 
 @pytest.mark.parametrize("name", ["", "Big", "9lives", "a-b", "../x", "x" * 41])
