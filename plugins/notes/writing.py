@@ -44,7 +44,7 @@ async def add(ctx: Context[Config], coming: Coming, request: Request, wishes: Se
             keeping.keep(tx, ctx.memory, note)
             created, *_ = [tx.emit(event) for event in events.changes(None, note)]
             receipts.append(created)
-            await follow(ctx, tx, note, names, wish.revision_mode, wish.model)
+            await follow(ctx, tx, note, names, _mode(wish), wish.model)
         return receipts
 
     ids = {note.id for note in notes}
@@ -120,8 +120,14 @@ def _new(id: str, wish: NewNote, at: str) -> Note:
     )
 
 
+def _mode(wish: NewNote) -> Mode | None:
+    """Who names `ai_revision` wants one."""
+    named = wish.pipeline is not None and any(NAMES[name] == "ai_revision" for name in wish.pipeline)
+    return wish.revision_mode or ("standard" if named else None)
+
+
 def _pipeline(config: Config, wish: NewNote) -> list[str]:
-    """Names of the jobs to queue. Who names `ai_revision`, or a mode, gets one also without a model."""
+    """Names of the jobs to queue. Who gives a mode wants a revision."""
     if wish.pipeline is None:
         asked = wish.revision_mode is not None and "ai_revision" not in config.pipeline
         return [*(["ai_revision"] if asked else []), *config.pipeline]
