@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import traceback
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -17,6 +16,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from appliance.model.tracing import REQUEST, TRACE, trace_id
+from appliance.telemetry.crashes import crash_text
 from appliance.telemetry.outlet import Outlet
 from appliance.telemetry.redact import redact
 
@@ -127,7 +127,7 @@ def _with_traceback(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     found = event.pop("exc_info", None)
     crash = sys.exc_info()[1] if found is True else found[1] if isinstance(found, tuple) else found
     if isinstance(crash, BaseException):
-        event["exception"] = "".join(traceback.format_exception(crash)).rstrip()
+        event["exception"] = crash_text(crash)
     return event
 
 
