@@ -20,7 +20,7 @@ from appliance.storage.digest import MODULUS, digest_of, number_of
 from appliance.storage.ports import KEY_LIFETIME_US
 from appliance.storage.sqlite.sql import KEY_BITS, SQL
 from appliance.storage.sqlite.state import Category, Head, Space, State
-from appliance.storage.sqlite.values import Values
+from appliance.storage.sqlite.values import Changed, decided
 
 __all__ = ["WIDTH", "Batch", "Row"]
 
@@ -58,7 +58,8 @@ class Batch:
         self.categories: dict[int, tuple[int, Category]] = {}
         self.spaces: dict[int, Space] = {}
         self.sum = 0  # of the digests of this batch
-        self.changed = Values(db, state, number)
+        self.changed: Changed = {}  # small values
+        self._number = number
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
@@ -72,7 +73,9 @@ class Batch:
                 if repeated is not None:
                     return repeated
             space = self._state.space(unit.namespace)
-            changed = self.changed.decided(unit) if unit.changes or unit.checks else None
+            changed = None
+            if unit.changes or unit.checks:
+                changed = decided(self._db, self._state, unit, self.changed, self._number)
             for draft in unit.drafts:
                 if draft.id or draft.expected_version is not None:
                     self._check(unit)
@@ -80,7 +83,7 @@ class Batch:
         except ApplianceError as refusal:
             return refusal
         if changed:
-            self.changed.take(changed)
+            self.changed |= changed
         events = self._place(space, unit.drafts) if unit.drafts else ()
         if unit.key:
             self._remember(unit, events)

@@ -24,6 +24,7 @@ from appliance.storage.sqlite.sql import KEY_BITS, MASK, SQL, bulk, put
 from appliance.storage.sqlite.state import State
 from appliance.storage.sqlite.tail import Tail
 from appliance.storage.sqlite.trouble import explained
+from appliance.storage.sqlite.values import write_values
 
 __all__ = ["SqliteEngine"]
 
@@ -230,7 +231,8 @@ class SqliteEngine:
                 put(self._db, _PUT_PLACES, batch.places())
             elif self._since >= self._place_every:
                 self._place()
-            batch.changed.write()
+            if batch.changed:
+                write_values(self._db, batch.changed)
             for receipt in batch.receipts:
                 self._db.execute(SQL["put_receipt"], receipt)
             self._advance(after)

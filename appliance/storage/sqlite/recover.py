@@ -41,7 +41,7 @@ SCHEMA_VERSION = _MIGRATIONS[-1][0]
 
 def connect(path: Path, *, vfs: str = "", durable: bool, reading: bool = False) -> apsw.Connection:
     """A connection with our settings. Only the writing one ever checkpoints."""
-    db = apsw.Connection(str(path), vfs=vfs or None, statementcachesize=8 * MOST_ROWS)
+    db = apsw.Connection(str(path), vfs=vfs or None, statementcachesize=4 * MOST_ROWS)
     if not vfs:
         pages.reserve(db)
     script(db, SQL["pragmas"])

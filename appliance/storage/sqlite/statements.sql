@@ -104,13 +104,16 @@ ON CONFLICT (namespace, owner, key) DO UPDATE SET
   value = excluded.value, version = excluded.version, pairs = excluded.pairs;
 
 -- name: drop_state
-DELETE FROM state WHERE (namespace, owner, key) IN (VALUES {rows});
+DELETE FROM state WHERE (namespace, owner, key) IN (
+  SELECT r.value ->> 0, r.value ->> 1, r.value ->> 2 FROM json_each(?) r);
 
 -- name: put_state_index
-INSERT INTO state_index (namespace, owner, name, value, key) VALUES {rows};
+INSERT INTO state_index (namespace, owner, name, value, key)
+SELECT r.value ->> 0, r.value ->> 1, r.value ->> 2, r.value ->> 3, r.value ->> 4 FROM json_each(?) r;
 
 -- name: drop_state_index
-DELETE FROM state_index WHERE (namespace, owner, name, value, key) IN (VALUES {rows});
+DELETE FROM state_index WHERE (namespace, owner, name, value, key) IN (
+  SELECT r.value ->> 0, r.value ->> 1, r.value ->> 2, r.value ->> 3, r.value ->> 4 FROM json_each(?) r);
 
 -- name: state
 SELECT namespace, owner, key, value, version FROM state WHERE namespace = ? AND owner = ? AND key = ?;

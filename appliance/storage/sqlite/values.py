@@ -6,7 +6,6 @@ Nothing is remembered from one transaction to the next; a value is looked up whe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import apsw
@@ -17,15 +16,13 @@ from appliance.model.state import Index, StateChange, StateCheck, check_version
 from appliance.storage.sqlite.sql import SQL, bulk, put
 from appliance.storage.sqlite.state import State
 
-__all__ = ["Decided", "Values"]
+__all__ = ["Changed", "decided", "write_values"]
 
 Pairs = frozenset[tuple[str, str]]
 Place = tuple[int, str, str]  # namespace, owner, key
+Entry = tuple[int, str, str, str, str]  # of the index: namespace, owner, name, value, key
 
 _PUT_STATE = bulk("put_state", 6)
-_DROP_STATE = bulk("drop_state", 3)
-_PUT_INDEX = bulk("put_state_index", 5)
-_DROP_INDEX = bulk("drop_state_index", 5)
 
 _NO_PAIRS: Pairs = frozenset()
 _PAIRS = msgspec.json.Decoder(Index)
@@ -46,76 +43,61 @@ class _Value(NamedTuple):
         return _Value(version, change.value, frozenset(change.index), self.stored, self.found_by)
 
 
-Decided = dict[Place, _Value]
+Changed = dict[Place, _Value]
 
 
-class Values:
-    """What the units of one transaction make of the values they name."""
+def decided(db: apsw.Connection, state: State, unit: Unit, before: Changed, version: int) -> Changed:
+    """What the unit would change, at `version`, after the units that changed `before`.
 
-    def __init__(self, db: apsw.Connection, state: State, version: int) -> None:
-        """`version` is that of everything written here."""
-        self._db = db
-        self._state = state
-        self._version = version
-        self._changed: Decided = {}
+    Raises:
+        Conflict: something has not the version that was expected.
+        NotFound: no such namespace.
+    """
+    mine: Changed = {}
 
-    def __bool__(self) -> bool:
-        """Whether there is anything to write."""
-        return bool(self._changed)
-
-    def decided(self, unit: Unit) -> Decided:
-        """What the unit would change; `take` it if the rest of the unit is not refused.
-
-        Raises:
-            Conflict: something has not the version that was expected.
-            NotFound: no such namespace.
-        """
-        mine: Decided = {}
-        for check in unit.checks:
-            check_version(check, self._found(check, mine).version)
-        for change in unit.changes:
-            self._state.space(change.namespace)
-            found = self._found(change, mine)
-            check_version(change, found.version)
-            mine[change.namespace, change.owner, change.key] = found.become(change, self._version)
-        return mine
-
-    def take(self, decided: Decided) -> None:
-        self._changed |= decided
-
-    def write(self) -> None:
-        """Inside the transaction: rows that stay as they are are not touched, those of the index least of all."""
-        gone: list[object] = []
-        kept: list[object] = []
-        unfiled: list[object] = []
-        filed: list[object] = []
-        for place, now in self._changed.items():
-            if now.value is not None:
-                kept += (*place, now.value, now.version, _text(now.pairs))
-            elif now.stored:
-                gone += place
-            namespace, owner, key = place
-            for pair in now.found_by - now.pairs:
-                unfiled += (namespace, owner, *pair, key)
-            for pair in now.pairs - now.found_by:
-                filed += (namespace, owner, *pair, key)
-        put(self._db, _DROP_STATE, gone)
-        put(self._db, _PUT_STATE, kept)
-        put(self._db, _DROP_INDEX, unfiled)
-        put(self._db, _PUT_INDEX, filed)
-
-    def _found(self, wanted: StateChange | StateCheck, mine: Decided) -> _Value:
+    def found(wanted: StateChange | StateCheck) -> _Value:
         place = (wanted.namespace, wanted.owner, wanted.key)
-        return mine.get(place) or self._changed.get(place) or self._stored(place)
+        return mine.get(place) or before.get(place) or _stored(db, place)
 
-    def _stored(self, place: Place) -> _Value:
-        row = self._db.execute(SQL["find_state"], place).fetchone()
-        if row is None:
-            return _Value(0)
-        version, text = row
-        return _Value(version, stored=True, found_by=_NO_PAIRS if text is None else frozenset(_PAIRS.decode(text)))
+    for check in unit.checks:
+        check_version(check, found(check).version)
+    for change in unit.changes:
+        state.space(change.namespace)
+        value = found(change)
+        check_version(change, value.version)
+        mine[change.namespace, change.owner, change.key] = value.become(change, version)
+    return mine
 
 
-def _text(pairs: Sequence[tuple[str, str]] | Pairs) -> str | None:
+def write_values(db: apsw.Connection, changed: Changed) -> None:
+    """Inside the transaction. What a value is found by is only touched where it has changed."""
+    kept: list[object] = []
+    gone: list[Place] = []
+    unfiled: list[Entry] = []
+    filed: list[Entry] = []
+    for place, now in changed.items():
+        if now.value is not None:
+            kept += (*place, now.value, now.version, _text(now.pairs))
+        elif now.stored:
+            gone.append(place)
+        namespace, owner, key = place
+        unfiled += [(namespace, owner, name, value, key) for name, value in now.found_by - now.pairs]
+        filed += [(namespace, owner, name, value, key) for name, value in now.pairs - now.found_by]
+    put(db, _PUT_STATE, kept)
+    # Small rows go as one text: a statement for each number of rows would crowd the cache of statements.
+    for name, rows in (("drop_state", gone), ("drop_state_index", unfiled), ("put_state_index", filed)):
+        if rows:
+            db.execute(SQL[name], (msgspec.json.encode(rows).decode(),))
+
+
+def _stored(db: apsw.Connection, place: Place) -> _Value:
+    row = db.execute(SQL["find_state"], place).fetchone()
+    if row is None:
+        return _Value(0)
+    version, text = row
+    return _Value(version, stored=True, found_by=_NO_PAIRS if text is None else frozenset(_PAIRS.decode(text)))
+
+
+def _text(pairs: Pairs) -> str | None:
     """The pairs as they stand in the row of their value."""
     return msgspec.json.encode(sorted(pairs)).decode() if pairs else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -196,3 +197,38 @@ def test_engine_may_be_closed_twice(tmp_path):
 
     with closing(SqliteEngine.open(tmp_path)) as again:
         assert again.recovery.notes == ()
+
+
+@pytest.mark.parametrize("asked", [{}, {"newest_first": True}, {"prefix": "v"}, {"after": "v0010"}])
+@pytest.mark.parametrize(
+    "where", [(), (("kind", "even"),), (("all", ""), ("kind", "even")), (("few", ""), ("all", "")), (("few", "no"),)]
+)
+def test_looking_for_a_few_values_takes_no_more_steps_among_many(tmp_path, where, asked):
+    steps = {}
+    for count in (100, 4000):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        with closing(SqliteEngine.open(folder)) as engine:
+            store = Store(engine)
+            every = count // 50
+            for first in range(0, count, 500):
+                store.write(
+                    changes=tuple(
+                        store.value(
+                            f"v{number:04}",
+                            "1",
+                            ("all", ""),
+                            ("kind", ("even", "odd")[number % 2]),
+                            *([("few", "")] if number % every == 0 else []),
+                        )
+                        for number in range(first, min(first + 500, count))
+                    )
+                )
+            store.remember("w", "1")
+            with closing(engine.reader()) as looking:
+                taken = itertools.count()
+                looking._db.set_progress_handler(lambda taken=taken: bool(next(taken) < 0), 1)
+                looking.states(store.key, "notes", where=where, limit=10, **asked)
+                steps[count] = next(taken)
+
+    assert steps[4000] < 2 * steps[100] + 2000
