@@ -80,11 +80,11 @@ def test_a_trace_names_the_clients_that_have_been_sent_it(
 
     assert seen == [cause["id"], event["id"]]
     assert [(link["relation"], link["event_id"]) for link in programs.json["chain"]] == [("cause", cause["id"])]
-    assert [(one["dialect"], one["topics"], one["sent"]) for one in programs.json["clients"]] == [
-        ("eventing", ["order"], True)
-    ]
+    (leg,) = programs.json["legs"]
+    assert (leg["kind"], leg["outcome"], leg["detail"]) == ("client", "done", "follows order")
+    assert leg["name"].endswith("(eventing)")
     assert f"order-7 @ {event['position']}" in people.out
-    assert "sent" in people.out
+    assert "✓ client" in people.out
 
 
 def test_an_event_nobody_knows_is_not_found(call: Callable[..., Said]):

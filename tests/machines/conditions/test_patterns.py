@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.conditions.patterns import LONGEST_TEXT, MOST_SETS, BadPattern, Pattern
@@ -29,6 +29,7 @@ PATTERNS = st.recursive(
 
 
 @given(PATTERNS, st.booleans(), st.text("abcABC1 \n.-é", max_size=10))
+@settings(deadline=None)
 def test_it_finds_what_the_standard_library_finds(pattern: str, folds: bool, text: str):
     """`$` is the very end here, as in RE2, and classes are of ASCII."""
     flag = "(?i)" if folds else ""
@@ -40,6 +41,7 @@ def test_it_finds_what_the_standard_library_finds(pattern: str, folds: bool, tex
 
 
 @given(st.text(max_size=30))
+@settings(deadline=None)
 def test_any_text_is_a_pattern_or_a_bad_one(text: str):
     with suppress(BadPattern):
         assert Pattern(text).found_in(text) in (True, False)
