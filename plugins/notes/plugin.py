@@ -218,11 +218,19 @@ async def re_embed_all(ctx: Context[Config], job: Job) -> dict[str, Any]:
     return {"notes": await making.embed_all(ctx, near, job)}
 
 
+@plugin.action("re_embed")
+async def re_embed(ctx: Context[Config]) -> dict[str, Any]:
+    """Queue that all vectors of the memory are made anew."""
+    return {"job_id": await ctx.enqueue(re_embed_all)}
+
+
 @plugin.panel("Notes")
 async def panel(ctx: Context[Config]) -> dict[str, int]:
     """What is stored in all memories."""
+    stored, embedded = await ctx.count(ANY, where={"state": "live"}), await ctx.count(VECTORS)
     return {
-        "stored": await ctx.count(ANY, where={"state": "live"}),
+        "stored": stored,
         "deleted": await ctx.count(ANY, where={"state": "deleted"}),
-        "found by likeness": await ctx.count(VECTORS),
+        "embedded": embedded,
+        "not embedded": stored - embedded,
     }

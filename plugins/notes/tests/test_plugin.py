@@ -54,7 +54,7 @@ async def test_jobs_find_title_concepts_and_vector_and_each_is_told_as_an_update
         assert note["note"]["title"] == "Bread is baked from flour"
         assert "bread" in note["concepts"]
         assert [event.operation for event in app.events if getattr(event, "operation", "") == "job"] == ["job"] * 4
-        assert await app.panel("Notes") == {"stored": 1, "deleted": 0, "found by likeness": 1}
+        assert await app.panel("Notes") == {"stored": 1, "deleted": 0, "embedded": 1, "not embedded": 0}
 
 
 async def test_an_empty_pipeline_stores_only(autojump_clock):
@@ -211,10 +211,11 @@ async def test_all_vectors_are_made_anew_with_progress(autojump_clock):
             await store(app, f"bread {n}", pipeline=[])
         gone = await store(app, "bread gone", pipeline=[])
         await app.request("DELETE", f"{NOTES}/{gone}")
-        await app.ctx.enqueue("ReEmbedAll")
+        asked = await app.act("re_embed")
         (result,) = await app.run_jobs()
         found = (await app.request("GET", f"{NOTES}/search?q=bread")).json()
 
+        assert asked["job_id"]
         assert result == {"notes": 3}
         assert found["total"] == 3
         assert [(percent, message) for _, percent, message in app.jobs.progress] == [(99, "3 of 3")]
