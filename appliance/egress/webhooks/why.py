@@ -50,7 +50,8 @@ async def _leg(entry: Entry, event: Event, store: _Store, catalog: Catalog, worl
         return Leg("webhook", name, "skipped", reason)
     read = entry.cursor.position if courier is None else courier.read
     if event.global_position > read:
-        behind = f"{event.global_position - read} events to look at first"
+        ahead = event.global_position - read
+        behind = f"{ahead} event{'' if ahead == 1 else 's'} to look at first"
         return Leg("webhook", name, "waiting", behind if endpoint.active else f"not active: {endpoint.reason}")
     if event.time < endpoint.created:
         return Leg("webhook", name, "skipped", "it was made after the event")
@@ -73,9 +74,7 @@ def _delivered(name: str, entry: Entry, event: Event, delivery: Delivery, world:
     at, after = stamp(ended), since_accepted(event, ended)
     if delivery.state == "succeeded":
         return Leg("webhook", name, "done", f"{said}{tries}", at, after, delivery.id)
-    return Leg(
-        "webhook", name, "failed", f"{said}{tries}; put on the shelf of dead letters", at, after, delivery.id
-    )
+    return Leg("webhook", name, "failed", f"{said}{tries}; put on the shelf of dead letters", at, after, delivery.id)
 
 
 def _waiting(entry: Entry, delivery: Delivery, said: str, world: World) -> str:
