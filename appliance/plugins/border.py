@@ -6,7 +6,6 @@ line; Trio's cancellation alone passes as it is.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,8 @@ from appliance.errors import ApplianceError, Unavailable
 from appliance.plugins.asking import Asked
 from appliance.plugins.threads import InThread
 from appliance.supervise.tree import first_cause, one_line
+from appliance.telemetry.crashes import crash_text
+from appliance.telemetry.redact import anonymous
 
 __all__ = ["Crash", "PanelView", "PluginCrashed", "contained", "serve", "show", "translated"]
 
@@ -44,10 +45,11 @@ class Crash:
 
     @classmethod
     def of(cls, error: Exception) -> Crash:
-        text = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
+        text = crash_text(error)[:LONGEST_TRACEBACK]
         if isinstance(error, ApplianceError) and not isinstance(error, PluginCrashed):
-            return cls(error.message, error.hint, text)  # it says where by itself
-        return cls(one_line(error).removeprefix(f"{PluginCrashed.__module__}.PluginCrashed: "), "", text)
+            return cls(anonymous(error.message), error.hint, text)  # it says where by itself
+        reason = one_line(error).removeprefix(f"{PluginCrashed.__module__}.PluginCrashed: ")
+        return cls(anonymous(reason), "", text)
 
 
 @dataclass(frozen=True, slots=True)

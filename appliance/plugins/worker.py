@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from appliance.plugins import loader, manifest
 from appliance.plugins.declared import examine
 from appliance.plugins.process import Answer, Errand
 from appliance.plugins.registry import Found, decode_config
+from appliance.telemetry.crashes import crash_text
 
 __all__ = ["main"]
 
@@ -37,7 +37,7 @@ def _answered(errand: Errand) -> Answer:
     except BaseException as error:  # noqa: BLE001 - the border: it is told, whatever it is
         message = error.message if isinstance(error, ApplianceError) else str(error)
         hint = error.hint if isinstance(error, ApplianceError) else ""
-        return Answer(None, type(error).__name__, message, hint, traceback.format_exc()[-8000:])
+        return Answer(None, type(error).__name__, message, hint, crash_text(error)[:8000])
 
 
 def _run(errand: Errand) -> Any:

@@ -41,6 +41,8 @@ def _lines(crash: BaseException, lead: str) -> Iterator[str]:
         for frame in traceback.extract_tb(seen.__traceback__, limit=-FRAMES):
             file = "/".join(PurePath(frame.filename).parts[-PARTS:])
             yield f"{lead}  in {file}:{frame.lineno} {frame.name}"
+        for note in getattr(seen, "__notes__", ()):
+            yield from (f"{lead}  {line}" for line in anonymous(note).splitlines())
         if isinstance(seen, BaseExceptionGroup):
             for inner in seen.exceptions:
                 yield from _lines(inner, f"{lead}  | ")

@@ -76,3 +76,10 @@ def test_a_line_of_source_is_not_shown():
     hidden = caught(RuntimeError("x"))
 
     assert "raise" not in crash_text(hidden)
+
+
+def test_a_note_is_told_and_scrubbed_like_a_message():
+    crash = caught(RuntimeError("x"))
+    crash.add_note("in service tick of notes\nasked by annabel@example.com")
+
+    assert crash_text(crash).splitlines()[-2:] == ["  in service tick of notes", "  asked by (hidden)"]
