@@ -266,9 +266,12 @@ class Jobs:
             log.warning("job cannot be reclaimed yet", job=run.id, reason=trouble.code)
 
     async def _report_status(self) -> None:
+        before: set[int] = set()
         while True:
             await trio.sleep(self._report)
-            for event in status_events(self._topics(), self.status, self._log.head_position, self._world):
+            now = {entry.namespace for entry in self._queue}
+            busy, before = now | before, now  # a queue that has run empty is told of once more
+            for event in status_events(self._topics(), busy, self.status, self._log.head_position, self._world):
                 self._announce(event)
 
     async def _clean(self) -> None:

@@ -28,14 +28,16 @@ def sights(topics: Iterable[Topic]) -> set[tuple[int, Sight]]:
 
 
 def status_events(
-    topics: Iterable[Topic], status: QueueStatus, newest: Callable[[int], int], world: World
+    topics: Iterable[Topic], busy: Iterable[int], status: QueueStatus, newest: Callable[[int], int], world: World
 ) -> Iterator[Event]:
-    """What to announce.
+    """What to announce: of a namespace the whole comes last.
 
     Args:
+        busy: namespaces to tell of although no reader may follow: whoever counts what is announced wants the whole.
         newest: global position of a namespace.
     """
-    for namespace, sight in sights(topics):
+    wanted = sights(topics) | {(namespace, None) for namespace in busy}
+    for namespace, sight in sorted(wanted, key=lambda one: (one[0], one[1] is None, one[1] or ())):
         yield Event(
             namespace,
             STREAM,

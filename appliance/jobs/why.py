@@ -64,4 +64,4 @@ def _sentence(job: Job, offered: bool) -> str:
         case "cancelled":
             return "cancelled by a person"
         case _:
-            return f"{job.code} after {job.retries + 1} attempts"
+            return f"{job.code}, {tried}"

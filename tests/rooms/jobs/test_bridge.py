@@ -86,6 +86,7 @@ async def test_the_state_of_the_queue_is_told_every_five_seconds_to_each_what_it
             Topic(SPACE, filter=Sees(("",)), ephemeral=True),
             Topic(SPACE, filter=Sees(("attic",))),
         ]
+        room.told.clear()
         began = trio.current_time()
 
         await trio.sleep(21)
@@ -103,11 +104,16 @@ async def test_the_state_of_the_queue_is_told_every_five_seconds_to_each_what_it
         assert all(event.ephemeral for event in told)
 
 
-async def test_nobody_listens_and_nothing_is_told(autojump_clock: MockClock):
+async def test_nobody_listens_and_only_a_queue_that_is_not_empty_or_just_became_so_is_told(autojump_clock: MockClock):
     async with running(Room()) as room:
         await trio.sleep(60)
+        before = list(room.told)
+        room.offer("Steps", steps)
+        await room.order("Steps", memory="kitchen", delay=7.0)
+        await trio.sleep(60)
 
-        assert room.told == []
+        assert before == []
+        assert [one["total_jobs"] for one in room.data("QueueStatus")] == [1, 1, 0]
 
 
 async def test_a_done_job_is_told_within_five_seconds(autojump_clock: MockClock):
