@@ -12,7 +12,7 @@ import pytest
 from appliance.errors import Unavailable
 from appliance.ids import uuid7
 from appliance.model.event import Draft, Event, Head
-from appliance.storage.sqlite import SqliteEngine
+from appliance.storage.sqlite import SqliteEngine, prove
 from appliance.storage.sqlite.reader import SqliteReader
 from appliance.storage.sqlite.recover import connect
 from appliance.storage.sqlite.tail import Run, Tail
@@ -243,6 +243,23 @@ def test_log_of_the_program_before_gets_its_places(tmp_path, verified):
         assert store.events("a-1") == sorted(written[:9], key=lambda one: one.position)
         assert [store.put("a-1").position, store.put("a-2").position] == [10, 1]
         assert store.positions("a-1") == [*range(1, 11)]
+
+
+def test_values_of_the_program_before_stay_and_are_filed_when_they_change(tmp_path):
+    with closing(SqliteEngine.open(tmp_path)) as engine:
+        store = Store(engine)
+        store.change(("a", "1", None), ("b", "1", None))
+        kept = store.remembered()
+    _as_schema_2(tmp_path / "log.db")
+
+    with closing(SqliteEngine.open(tmp_path)) as engine:
+        again = Store(engine, seed=1)
+        found = again.remembered(), again.count(("tag", "x"))
+        again.write(changes=(again.value("a", "2", ("tag", "x"), expected=kept["a"][1]), again.value("b", None)))
+
+        assert found == (kept, 0)
+        assert (again.found(), again.found(("tag", "x"))) == (["a"], ["a"])
+    prove(tmp_path)
 
 
 def test_ids_made_one_after_another_sort_in_that_order():
