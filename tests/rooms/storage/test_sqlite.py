@@ -80,6 +80,31 @@ def test_backup_is_one_state_of_a_log_that_is_written_meanwhile(tmp_path):
         assert copied.recovery.lost == 0
 
 
+def test_backup_has_events_and_state_of_the_same_moment(tmp_path):
+    (tmp_path / "log").mkdir()
+    (tmp_path / "copy").mkdir()
+    with closing(SqliteEngine.open(tmp_path / "log")) as engine:
+        store = Store(engine)
+        counted = itertools.count(1)
+
+        def count() -> bool:
+            number = str(next(counted))
+            store.write(Draft("a-1", "Counted", number), changes=(store.value("count", number, ("at", number)),))
+            return False
+
+        for _ in range(500):
+            count()
+        engine.backup(tmp_path / "copy", stop=count)
+
+    prove(tmp_path / "copy")
+    with closing(SqliteEngine.open(tmp_path / "copy")) as copied:
+        again = Store(copied)
+        (value, _) = again.remembered()["count"]
+        assert value == again.events()[-1].data == str(len(again.events()))
+        assert again.found(("at", value)) == ["count"]
+        assert next(counted) > int(value) + 1
+
+
 def test_backup_that_is_given_up_leaves_nothing_behind(tmp_path):
     (tmp_path / "copy").mkdir()
     with closing(SqliteEngine.open(tmp_path)) as engine:
