@@ -190,6 +190,7 @@ class Doors:
             memories_for,
             rooms.log.find,
             rooms.log.head_position,
+            passing=rooms.jobs.passing,
             heartbeat=clients.heartbeat,
             dead_after=clients.dead_after,
         )
@@ -240,6 +241,7 @@ class Doors:
             memories_for,
             rooms.log.find,
             rooms.log.head_position,
+            passing=rooms.jobs.passing,
             names=settings.events.names,
             coalesce=settings.events.coalesce,
             heartbeat=settings.clients.heartbeat,

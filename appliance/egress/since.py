@@ -8,18 +8,23 @@ ids only. Whatever is neither is answered with `ResyncRequired`: skipping silent
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from appliance.ids import canonical_uuid
 from appliance.model.event import Event
 
-__all__ = ["Find", "Start", "begin_after", "last_seen"]
+__all__ = ["Find", "Passing", "Start", "begin_after", "last_seen", "nothing_goes_on"]
 
 Find = Callable[[int, str], Awaitable[Event | None]]  # a namespace's stored event by its id
+Passing = Callable[[int], Iterable[Event]]  # what goes on in a namespace now, as events told in passing
 
 QUERY_NAMES = ("last_event_id", "lastEventId", "since")
 DIGITS = 18  # of a position
+
+
+def nothing_goes_on(namespace: int) -> Iterable[Event]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,6 +191,11 @@ class Jobs:
         found = self.desk.counts(namespace, memories)
         return {"total_jobs": found.total, "running": found.running, "pending": found.pending}
 
+    def passing(self, namespace: int) -> list[Event]:
+        """How far those are that run, for somebody who has just come back."""
+        runs = [run for run in self._worker.runs.values() if run.namespace == namespace and run.working]
+        return [self._progress(run) for run in runs if run.percent or run.message]
+
     def depth(self) -> Counts:
         """Live jobs of all namespaces."""
         spaces = {entry.namespace for entry in self._queue}
@@ -315,17 +320,18 @@ class Jobs:
 
     def _tell(self, run: Run) -> None:
         """How far it is, to those who listen now."""
+        self._announce(self._progress(run))
+
+    def _progress(self, run: Run) -> Event:
         job = replace(run.entry.job, percent=run.percent, message=run.message)
-        self._announce(
-            Event(
-                run.namespace,
-                f"job-{run.id}",
-                "JobProgress",
-                -1,
-                self._log.head_position(run.namespace),
-                self._world.new_id(),
-                msgspec.json.encode(progress_fields(job)).decode(),
-                labels(job.memory, job.correlation, job.event),
-                self._world.wall_us(),
-            )
+        return Event(
+            run.namespace,
+            f"job-{run.id}",
+            "JobProgress",
+            -1,
+            self._log.head_position(run.namespace),
+            self._world.new_id(),
+            msgspec.json.encode(progress_fields(job)).decode(),
+            labels(job.memory, job.correlation, job.event),
+            self._world.wall_us(),
         )

@@ -297,6 +297,31 @@ def test_the_state_of_the_queue_is_told_at_once_on_demand_and_again_and_again(ap
     assert numbers == [{"type": "QueueStatus", "total_jobs": 2, "running": 0, "pending": 0}] * 5
 
 
+def test_who_comes_back_is_told_how_far_a_job_is(api: httpx.Client, served: Served):
+    """A resume has the stored events; progress is none of them, and the last of it comes behind."""
+    id = queue(api, "toil", payload={"steps": 50, "pause": 1.0})
+    row = until(api, id, "running")
+    while not row["progress_message"]:
+        row = api.get(f"{PATH}/{id}").json()
+    first = api.get(f"{PATH}/{id}/events").json()["events"][0]["seq"]
+    headers = {"Authorization": f"Bearer {served.token}"}
+    address = f"{served.url.replace('http', 'ws')}/api/v1/ws?types=job&entity_id={id}&since={first - 1}"
+    with connect(address, additional_headers=headers) as socket:
+        told = [json.loads(socket.recv(PATIENCE)) for _ in range(4)]
+    lines = []
+    path = f"/api/v1/events?types=job&entity_id={id}&since={first - 1}"
+    with api.stream("GET", path) as stream:
+        for line in stream.iter_lines():
+            lines.append(line)
+            if "JobProgress" in line:
+                break
+    api.delete(f"{PATH}/{id}")
+
+    assert [one["type"] for one in told] == ["QueueStatus", "JobQueued", "JobStarted", "JobProgress"]
+    assert told[-1]["job_id"] == id
+    assert any('"message":"step ' in line for line in lines)
+
+
 def test_the_end_of_a_job_is_traced_to_its_beginning(api: httpx.Client):
     id = queue(api, "nothing")
     until(api, id, "completed")

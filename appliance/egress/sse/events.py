@@ -16,7 +16,7 @@ from functools import partial
 
 from appliance.bus import Bus
 from appliance.egress.filters import BadFilter, Memories, asked, topic_for
-from appliance.egress.since import Find, Start, begin_after, last_seen
+from appliance.egress.since import Find, Passing, Start, begin_after, last_seen, nothing_goes_on
 from appliance.egress.sse.events_blocks import KEEP_ALIVE, Blocks, farewell
 from appliance.errors import LimitReached, Unavailable
 from appliance.model.catalog import Catalog
@@ -41,6 +41,7 @@ class EventStream:
         memories: what of a namespace a caller may see.
         find: a stored event by its id; `newest` global position of a namespace.
         names: "pascal" or "dotted", for clients that do not say.
+        passing: what goes on, told to those who resume.
         coalesce: seconds in which progress and status are merged; 0: never.
         heartbeat: seconds between two comments.
     """
@@ -54,6 +55,7 @@ class EventStream:
         find: Find,
         newest: Callable[[int], int],
         *,
+        passing: Passing = nothing_goes_on,
         names: str,
         coalesce: float,
         heartbeat: float,
@@ -64,6 +66,7 @@ class EventStream:
         self._memories = memories
         self._find = find
         self._newest = newest
+        self._passing = passing
         self._names = names
         self._dialects = {names: Blocks(catalog, names, coalesce) for names in ("pascal", "dotted")}
         beat = chunk(KEEP_ALIVE)
@@ -153,6 +156,8 @@ class EventStream:
                     topic, dialect, exchange.outlet, start.since, greeting=partial(_greeting, dialect, start, last)
                 )
                 client.readings = (subscription,)
+                if start.since is not None:
+                    self._tell_what_goes_on(topic, dialect, exchange)
                 try:
                     await exchange.closed()
                 finally:
@@ -161,6 +166,13 @@ class EventStream:
             await exchange.write(farewell(error.retry_after * 1000, error.message))
         finally:
             self._left += 1
+
+
+    def _tell_what_goes_on(self, topic: Topic, dialect: Blocks, exchange: Exchange) -> None:
+        """The past has no progress in it; whoever missed some is told where it stands."""
+        for event in self._passing(topic.namespace):
+            if topic.matches(event):
+                exchange.outlet.offer(dialect.join([dialect.encode(event)]))
 
 
 def _greeting(dialect: Blocks, start: Start, last: str, seq: int) -> bytes:

@@ -17,7 +17,7 @@ import structlog
 
 from appliance.bus import Bus, Subscription
 from appliance.egress.filters import NOTHING, Memories, Wish, asked, topic_for
-from appliance.egress.since import Find, begin_after, last_seen
+from appliance.egress.since import Find, Passing, begin_after, last_seen, nothing_goes_on
 from appliance.egress.websocket.eventing_commands import Command, understood, wanted
 from appliance.egress.websocket.eventing_frames import EventingDialect, QueueStatus, Voice
 from appliance.errors import ApplianceError, Forbidden, Rejected
@@ -46,6 +46,7 @@ class Eventing:
         queue_status: numbers of the job queue.
         memories: what of a namespace a caller may see.
         find: a stored event by its id; `newest` global position of a namespace.
+        passing: what goes on, told to those who resume.
         heartbeat: seconds between two pings.
         dead_after: seconds without a byte until a client is given up.
     """
@@ -61,9 +62,11 @@ class Eventing:
         find: Find,
         newest: Callable[[int], int],
         *,
+        passing: Passing = nothing_goes_on,
         heartbeat: float,
         dead_after: float,
     ) -> None:
+        self.passing = passing
         self.bus = bus
         self.catalog = catalog
         self.memories = memories
@@ -184,6 +187,10 @@ class _Session:
             self._client.readings = (self._subscription,)
         else:
             await self._subscription.move(topic, start.since, dialect=self._dialect, greeting=greeting)
+        if start.since is not None:
+            for event in house.passing(namespace):  # the past has no progress in it
+                if topic.matches(event):
+                    self._outlet.offer(house.voice.encode(event))
 
     @property
     def _dialect(self) -> EventingDialect:
