@@ -167,7 +167,6 @@ class EventStream:
         finally:
             self._left += 1
 
-
     def _tell_what_goes_on(self, topic: Topic, dialect: Blocks, exchange: Exchange) -> None:
         """The past has no progress in it; whoever missed some is told where it stands."""
         for event in self._passing(topic.namespace):

@@ -23,33 +23,31 @@ from msgspec.structs import replace
 from appliance import __version__
 from appliance.clock import MICROSECONDS
 from appliance.egress.webhooks.bodies import Message, headers, message
-from appliance.egress.webhooks.endpoint import Cursor, Delivery, Endpoint, Place, good_secrets
+from appliance.egress.webhooks.endpoint import Cursor, Delivery, Endpoint, Place, begun, good_secrets, letter_of
 from appliance.egress.webhooks.figures import Figures
+from appliance.egress.webhooks.ledger import Ledger
 from appliance.egress.webhooks.lines import Job, Lines
 from appliance.egress.webhooks.sender import Result, Sender
 from appliance.egress.webhooks.store import Store, forget, keep
 from appliance.egress.webhooks.verdicts import Outcome, Verdict, next_wait, retry_after
 from appliance.egress.webhooks.wanted import Wanted
-from appliance.errors import Unavailable
 from appliance.model.catalog import Catalog
 from appliance.model.event import Event, Query
-from appliance.model.letters import Letter, shelved
+from appliance.model.letters import shelved
 from appliance.model.state import StateChange
 from appliance.resilience.breaker import Breaker, State
 from appliance.world import World
 
-__all__ = ["KIND", "Courier", "EventLog", "Office", "attempt"]
+__all__ = ["Courier", "EventLog", "Office", "attempt"]
 
 log = structlog.get_logger("webhooks")
 
-KIND = "webhook"  # of dead letters
 KEPT = 1000  # finished deliveries of an endpoint that can be looked at
 PAGE = 100  # events read at once
 FAILURES = 10  # in a row; more trouble than that is a person's
 BREAKS = 10  # failed attempts in a row that open the circuit
 DOWN = 5 * 24 * 3600.0  # seconds without an answer, until the endpoint is disabled
 SCANNED = 1000  # events passed over until the cursor is written down for them alone
-PAUSE = 1.0  # seconds until what could not be recorded is tried again
 NOT_SENT = frozenset({"refused", "expired"})  # failures that say nothing about the receiver
 
 
@@ -126,9 +124,11 @@ class Courier:
         self._finished: deque[Delivery] = deque()  # oldest first
         self._out = 0
         self._slot = -math.inf  # when the rate allows the next one
-        self._down: float | None = None  # since when nobody answers
+        self._down = self._since(cursor.down)  # when the last answer was missed first
         self._stopping = False
-        self._changed = trio.Event()
+        self._ledger = Ledger(office.store.save, self.wake)
+        self._changed = trio.Event()  # something for who sends
+        self._room = trio.Event()  # something for who reads
 
     @property
     def waiting(self) -> int:
@@ -149,6 +149,9 @@ class Courier:
         """There may be something to do: a new event, a new delivery, a free place."""
         self._changed.set()
         self._changed = trio.Event()
+        if self._lines.takes(PAGE):
+            self._room.set()
+            self._room = trio.Event()
 
     def add(self, delivery: Delivery) -> None:
         """A delivery that a person asked for. It is stored already."""
@@ -161,12 +164,14 @@ class Courier:
         self.wake()
         while self._out:
             await self._changed.wait()
+        await self._ledger.written()
 
     async def run(self) -> None:
         """Lasts until cancelled."""
         await self._remember()
         try:
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._ledger.run)
                 nursery.start_soon(self._read)
                 nursery.start_soon(self._dispatch, nursery)
         finally:
@@ -189,8 +194,10 @@ class Courier:
                 self._known[delivery.position] = delivery
             else:
                 stale.append(forget(self.endpoint.namespace, delivery))
-        if stale:
-            await self._save(stale)
+        self._ledger.note(stale)
+
+    def _place_reached(self) -> StateChange:
+        return keep(self.endpoint.namespace, self.cursor, id=self.endpoint.id)
 
     def _when(self, delivery: Delivery) -> float | None:
         """A due time of the wall clock in the loop's; None: now."""
@@ -199,16 +206,23 @@ class Courier:
         world = self._office.world
         return world.now() + max(0.0, (delivery.due - world.wall_us()) / MICROSECONDS)
 
+    def _since(self, when: int | None) -> float | None:
+        """A moment of the wall clock before this start in the loop's time."""
+        if when is None:
+            return None
+        world = self._office.world
+        return world.now() - max(0.0, (world.wall_us() - when) / MICROSECONDS)
+
     async def _read(self) -> None:
         log, space, lines = self._office.log, self.endpoint.namespace, self._lines
         while True:
-            changed = self._changed
+            room = self._room
             head = log.head_position(space)
             if head < lines.read:  # the namespace was emptied: positions have begun again
                 lines.read, self.cursor = 0, replace(self.cursor, position=0, lap=self.cursor.lap + 1)
-            if lines.full or self._stopping or lines.read >= head:
-                await self._passed_over()
-                await changed.wait()
+            if not lines.takes(PAGE) or self._stopping or lines.read >= head:
+                self._passed_over()
+                await room.wait()
                 continue
             events = await log.events(Query(space, global_position=lines.read + 1, through=head, limit=PAGE))
             for event in events:
@@ -219,7 +233,7 @@ class Courier:
                 lines.read = head
             self._take_vanished()
             self.wake()
-            await self._passed_over()
+            self._passed_over()
 
     def _take(self, event: Event) -> None:
         position = event.global_position
@@ -230,7 +244,9 @@ class Courier:
         elif position in self._done:
             self._done.discard(position)
         elif self.wanted.passes(event):
-            self._lines.add(Job(self._delivery(event), event))
+            world = self._office.world
+            number = self._office.store.number(world.wall_us())
+            self._lines.add(Job(begun(self.endpoint, event, world.new_id(), number, lap=self.cursor.lap), event))
 
     def _take_vanished(self) -> None:
         """What was begun, and whose event retention has removed since."""
@@ -239,24 +255,11 @@ class Courier:
                 return
             self._lines.add(Job(self._known.pop(position)))
 
-    def _delivery(self, event: Event) -> Delivery:
-        world = self._office.world
-        return Delivery(
-            world.new_id(),
-            self.endpoint.id,
-            self._office.store.number(world.wall_us()),
-            event.id,
-            event.type,
-            event.global_position,
-            event.stream,
-            self.cursor.lap,
-        )
-
-    async def _passed_over(self) -> None:
+    def _passed_over(self) -> None:
         """Write the cursor down when it has moved far over events nobody wants."""
         if self._lines.cursor - self.cursor.position >= SCANNED:
             self.cursor = replace(self.cursor, position=self._lines.cursor)
-            await self._save([keep(self.endpoint.namespace, self.cursor, id=self.endpoint.id)])
+            self._ledger.note([self._place_reached()])
 
     # -- sending ----------------------------------------------------------------------------
 
@@ -269,7 +272,7 @@ class Courier:
     def _begin(self, nursery: trio.Nursery) -> float:
         """Start what may start now. Returns when to look again."""
         now = self._office.world.now()
-        while self._out < self.endpoint.concurrency and not self._stopping:
+        while self._out < self.endpoint.concurrency and not self._stopping and not self._ledger.full:
             later = max(self._lines.due(), now + self.breaker.wait(now), self._slot)
             if later > now:
                 return later
@@ -309,11 +312,12 @@ class Courier:
         if result.verdict.error_class in NOT_SENT:
             return False
         if result.verdict.outcome is not Outcome.RETRY:
-            self._down = None
+            self._down, self.cursor = None, replace(self.cursor, down=None)
             if self.breaker.succeeded():
                 log.info("endpoint answers again", webhook=self.endpoint.id)
             return False
-        self._down = now if self._down is None else self._down
+        if self._down is None:
+            self._down, self.cursor = now, replace(self.cursor, down=self._office.world.wall_us())
         if self.breaker.failed(now):
             log.warning("endpoint paused", webhook=self.endpoint.id, error=result.verdict.error_class)
         return probe and now - self._down < DOWN
@@ -328,7 +332,7 @@ class Courier:
                 self._office.figures.outcomes["retry"] += 1
                 due = world.wall_us() + int(wait * MICROSECONDS)
                 job.delivery = replace(delivery, state="retrying", due=due)
-                await self._save([keep(self.endpoint.namespace, job.delivery)])
+                self._ledger.note([keep(self.endpoint.namespace, job.delivery), self._place_reached()])
                 self._lines.again(job, world.now() + wait)
                 return
         await self._settle(job, delivery, result.verdict)
@@ -340,20 +344,22 @@ class Courier:
         figures.outcomes["success" if done else "failed"] += 1
         figures.attempts.observe(delivery.attempts)
         self._lines.settle(job)
-        self.cursor = Cursor(
-            self._lines.cursor,
-            self.cursor.lap,
-            0 if done else self.cursor.failures + 1,
-            delivery.at if done else self.cursor.triggered,
+        self.cursor = replace(
+            self.cursor,
+            position=self._lines.cursor,
+            failures=0 if done else self.cursor.failures + 1,
+            triggered=delivery.at if done else self.cursor.triggered,
         )
         self._finished.append(replace(delivery, answer=""))
-        changes = [keep(space, delivery), keep(space, self.cursor, id=self.endpoint.id)]
+        changes = [keep(space, delivery), self._place_reached()]
         if not done:
-            changes.append(shelved(space, self._letter(delivery)))
+            letter = letter_of(delivery, self._office.world.new_id(), self._office.world.wall_us())
+            changes.append(shelved(space, letter))
         while len(self._finished) > KEPT:
             changes.append(forget(space, self._finished.popleft()))
-        await self._save(changes)
+        self._ledger.note(changes)
         if not done:
+            await self._ledger.written()  # nobody is told of a failure that a crash would make undone
             await self._mourn(delivery, verdict)
 
     async def _mourn(self, delivery: Delivery, verdict: Verdict) -> None:
@@ -368,26 +374,3 @@ class Courier:
 
     def _given_up(self) -> bool:
         return self._down is not None and self._office.world.now() - self._down >= DOWN
-
-    def _letter(self, delivery: Delivery) -> Letter:
-        return Letter(
-            self._office.world.new_id(),
-            KIND,
-            self.endpoint.id,
-            delivery.event,
-            delivery.type,
-            delivery.position,
-            delivery.error,
-            self._office.world.wall_us(),
-            delivery.attempts,
-            delivery.status,
-            delivery.id,
-        )
-
-    async def _save(self, changes: Sequence[StateChange]) -> None:
-        """Raises NotFound: the namespace is gone."""
-        while True:
-            try:
-                return await self._office.store.save(changes)
-            except Unavailable:  # the disk is full, say; nothing is given up for it
-                await trio.sleep(PAUSE)

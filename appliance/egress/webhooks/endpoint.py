@@ -12,9 +12,12 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import msgspec
 
 from appliance.clock import stamp
+from appliance.model.event import Event
+from appliance.model.letters import Letter
 
 __all__ = [
     "FORMATS",
+    "KIND",
     "Cursor",
     "Delivery",
     "Endpoint",
@@ -22,11 +25,15 @@ __all__ = [
     "Place",
     "Secret",
     "State",
+    "begun",
     "delivery_row",
     "endpoint_row",
     "good_secrets",
+    "letter_of",
     "shown_url",
 ]
+
+KIND = "webhook"  # of dead letters
 
 Format = Literal["envelope", "seed", "standard", "cloudevents", "cloudevents-binary"]
 FORMATS: tuple[Format, ...] = ("envelope", "seed", "standard", "cloudevents", "cloudevents-binary")
@@ -80,6 +87,7 @@ class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
     lap: int = 0
     failures: int = 0  # deliveries that failed for good, in a row
     triggered: int | None = None  # the last success
+    down: int | None = None  # since when the receiver does not answer
 
 
 class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -102,6 +110,29 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""  # class
     answer: str = ""  # what the receiver said, cut and scrubbed
     ms: int = 0  # the last attempt took
+
+
+def begun(endpoint: Endpoint, event: Event, id: str, number: int, *, lap: int = 0, again: bool = False) -> Delivery:
+    """A delivery that was not tried yet."""
+    return Delivery(id, endpoint.id, number, event.id, event.type, event.global_position, event.stream, lap, again)
+
+
+def letter_of(delivery: Delivery, id: str, now_us: int) -> Letter:
+    """What is put on the shelf for a delivery that failed for good."""
+    return Letter(
+        id,
+        KIND,
+        delivery.webhook,
+        delivery.event,
+        delivery.type,
+        delivery.position,
+        delivery.error,
+        now_us,
+        delivery.attempts,
+        delivery.status,
+        delivery.id,
+        detail=delivery.answer,
+    )
 
 
 def good_secrets(place: Place, now_us: int) -> tuple[str, ...]:

@@ -56,6 +56,10 @@ class Lines:
     def full(self) -> bool:
         return self._count >= self._most or self._held >= self._bytes
 
+    def takes(self, page: int) -> bool:
+        """Whether there is room for so many more; reading for each place that gets free would read all over again."""
+        return self._count + page <= self._most and self._held * 2 <= self._bytes
+
     @property
     def cursor(self) -> int:
         """Everything up to here is settled."""

@@ -61,6 +61,7 @@ class Sender:
     Args:
         tls: None: as the system trusts.
         timeout: seconds for everything: name, connection, request, and answer.
+        network: how to connect to an address; None: over TCP.
     """
 
     def __init__(
@@ -71,15 +72,17 @@ class Sender:
         connections: int,
         timeout: float = 30.0,
         tls: ssl.SSLContext | None = None,
+        network: httpcore.AsyncNetworkBackend | None = None,
     ) -> None:
         self._guard = guard
         self._resolve = resolve
         self._timeout = timeout
+        self._known: tuple[str, Target] | None = None
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls,
             max_connections=connections,
             keepalive_expiry=IDLE,
-            network_backend=Judged(guard, resolve),
+            network_backend=Judged(guard, resolve, network=network),
         )
 
     async def send(self, url: str, headers: Sequence[tuple[str, str]], body: bytes, *, fresh: bool = False) -> Result:
@@ -89,7 +92,7 @@ class Sender:
             fresh: judge the name again although a connection may still be open.
         """
         try:
-            target = self._guard.target(url)
+            target = self._target(url)
             with trio.fail_after(self._timeout):
                 if fresh:
                     await judged(self._guard, self._resolve, target)
@@ -101,6 +104,16 @@ class Sender:
         except (OSError, httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
             kind = "tls" if _is_tls(error) else "connection"
             return Result(Verdict(Outcome.RETRY, kind), detail=str(error)[:200])
+
+    def _target(self, url: str) -> Target:
+        """The guard says the same of the same URL each time; its addresses are judged at each attempt.
+
+        Raises:
+            TargetRefused: requests may not go there.
+        """
+        if self._known is None or self._known[0] != url:
+            self._known = (url, self._guard.target(url))
+        return self._known[1]
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -139,13 +152,21 @@ class Judged(httpcore.AsyncNetworkBackend):
 
     Args:
         most: bytes that are read of each answer.
+        network: how to connect to an address; None: over TCP.
     """
 
-    def __init__(self, guard: Guard, resolve: Resolve, *, most: int = MOST_READ) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        resolve: Resolve,
+        *,
+        most: int = MOST_READ,
+        network: httpcore.AsyncNetworkBackend | None = None,
+    ) -> None:
         self._guard = guard
         self._resolve = resolve
         self._most = most
-        self._inner = httpcore.TrioBackend()
+        self._inner = network or httpcore.TrioBackend()
 
     async def connect_tcp(
         self,

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from appliance.auth.vault import Sealed, Vault
 from appliance.egress.webhooks import occasions
 from appliance.egress.webhooks.addresses import Guard
-from appliance.egress.webhooks.courier import KIND, Courier, EventLog, Office
-from appliance.egress.webhooks.endpoint import Cursor, Delivery, Endpoint, Place, Secret, shown_url
+from appliance.egress.webhooks.courier import Courier, EventLog, Office
+from appliance.egress.webhooks.endpoint import KIND, Cursor, Delivery, Endpoint, Place, Secret, begun, shown_url
 from appliance.egress.webhooks.entry import Entry, no_such_webhook
 from appliance.egress.webhooks.figures import Figures
 from appliance.egress.webhooks.places import Places
@@ -266,16 +266,7 @@ class Webhooks:
         """Bring these events once more, beside everything else. Raises NotFound."""
         entry = self._entry(namespace, id)
         deliveries = [
-            Delivery(
-                self._world.new_id(),
-                id,
-                self.store.number(self._world.wall_us()),
-                event.id,
-                event.type,
-                event.global_position,
-                event.stream,
-                again=True,
-            )
+            begun(entry.endpoint, event, self._world.new_id(), self.store.number(self._world.wall_us()), again=True)
             for event in events
         ]
 
