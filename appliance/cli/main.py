@@ -41,7 +41,7 @@ class Root(Chooser):
 def overview(paint: Paint | None = None) -> str:
     """The help on one screen: examples, then all verbs by group, two in a line."""
     paint = paint or Paint()
-    lines = ["A durable event log with live streams for your own network, in one file.", ""]
+    lines = ["A durable event log with live streams for your own network, in one file."]
     lines += [f"  {call:<46}{paint(what, 'dim')}" for call, what in EXAMPLES]
     lines.append("")
     for group in GROUPS:
