@@ -62,7 +62,7 @@ GUIDE = (
     Entry(
         "bad_condition",
         "A condition is not written as the language wants it; the column is in the message.",
-        "Change it at the caret; docs/reference/conditions.md has the whole language.",
+        "Change it at the caret; docs/protocol/conditions.md has the whole language.",
         Exit.INVALID,
         400,
     ),
