@@ -9,6 +9,7 @@ from typing import Any
 from appliance.api import Context, Job, Rejected, Transaction
 
 from . import answers, events, keeping
+from .answers import Hits
 from .config import Config
 from .nearness import Nearness, keep_vector, made_of
 from .note import Link, Mode, Note, Revised, note_key
@@ -24,16 +25,16 @@ CONTEXT = 5  # related notes a model is shown
 _Changes = Callable[[Note], Note]
 
 
-async def alike(ctx: Context[Config], near: Nearness, wish: List) -> dict[str, Any]:
+async def alike(ctx: Context[Config], near: Nearness, wish: List) -> Hits:
     """Those of the notes like a text that are wanted."""
     hits = await near.to_text(ctx, wish.query)
     page = slice(wish.offset, wish.offset + wish.limit)
     if not wish.narrow:
         shown = await keeping.present(ctx, hits[page])
-        return {"notes": [answers.found(note, score) for note, score in shown], "total": len(hits)}
+        return Hits(notes=[answers.found(note, score) for note, score in shown], total=len(hits))
     looked_at = await keeping.present(ctx, hits[:MOST_LISTED])
     found = [answers.found(note, score) for note, score in looked_at if keeping.fits(note, wish)]
-    return {"notes": found[page], "total": len(found)}
+    return Hits(notes=found[page], total=len(found))
 
 
 async def embed(ctx: Context[Config], near: Nearness, id: str) -> int:

@@ -13,6 +13,7 @@ from uuid import UUID
 from appliance.api import Context, Event, Job, NotFound, Plugin, Request, Response, Transaction
 
 from . import answers, events, keeping, making
+from .answers import Hits, Listed, Made, MadeMany, Purging, Related, Restored, Whole
 from .config import Config
 from .nearness import Nearness
 from .note import ANY, VECTORS, Mode, Note, vector_key
@@ -29,36 +30,36 @@ for fact in events.OF_INDEXES:
     plugin.event(stream="index-{note_id}", priority="normal")(fact)
 
 
-@plugin.route("POST", "/api/v1/notes", scope="write", request=NewNote, status=201)
-async def create(ctx: Context[Config], request: Request) -> dict[str, Any]:
+@plugin.route("POST", "/api/v1/notes", scope="write", request=NewNote, answer=Made, status=201)
+async def create(ctx: Context[Config], request: Request) -> Made:
     """Store a note, and queue the jobs that make something of it."""
     (id,) = await add(ctx, coming, request, [await body(request, NewNote)])
-    return {"id": id}
+    return Made(id=id)
 
 
-@plugin.route("POST", "/api/v1/notes/bulk", scope="write", request=NewNotes, status=201)
-async def create_many(ctx: Context[Config], request: Request) -> dict[str, Any] | Response:
+@plugin.route("POST", "/api/v1/notes/bulk", scope="write", request=NewNotes, answer=MadeMany, status=201)
+async def create_many(ctx: Context[Config], request: Request) -> MadeMany | Response:
     """Store up to 100 notes, all of them or none."""
     wishes = (await body(request, NewNotes)).notes
     if not wishes:
-        return Response({"ids": [], "count": 0})
+        return Response(MadeMany(ids=[], count=0))
     ids = await add(ctx, coming, request, wishes)
-    return {"ids": ids, "count": len(ids)}
+    return MadeMany(ids=ids, count=len(ids))
 
 
-@plugin.route("GET", "/api/v1/notes", scope="read")
-async def list_notes(ctx: Context[Config], request: Request) -> dict[str, Any]:
+@plugin.route("GET", "/api/v1/notes", scope="read", answer=Listed)
+async def list_notes(ctx: Context[Config], request: Request) -> Listed | Hits:
     """Notes of a memory: filtered, sorted, or by likeness to `query`."""
     check_memory(ctx)
     wish = wanted(request.query, ctx.wall())
     if wish.query:
         return await making.alike(ctx, near, wish)
     notes, total = await keeping.listed(ctx, wish)
-    return {"notes": [answers.row(note) for note in notes], "total": total}
+    return Listed(notes=[answers.row(note) for note in notes], total=total)
 
 
-@plugin.route("GET", "/api/v1/notes/search", scope="read")
-async def search(ctx: Context[Config], request: Request) -> dict[str, Any]:
+@plugin.route("GET", "/api/v1/notes/search", scope="read", answer=Hits)
+async def search(ctx: Context[Config], request: Request) -> Hits:
     """Notes like the text `q`, most alike first."""
     check_memory(ctx)
     wish = wanted(request.query, ctx.wall())
@@ -67,28 +68,27 @@ async def search(ctx: Context[Config], request: Request) -> dict[str, Any]:
     return await making.alike(ctx, near, wish)
 
 
-@plugin.route("GET", "/api/v1/notes/{note_id}", scope="read")
-async def show(ctx: Context[Config], note_id: UUID) -> dict[str, Any]:
+@plugin.route("GET", "/api/v1/notes/{note_id}", scope="read", answer=Whole)
+async def show(ctx: Context[Config], note_id: UUID) -> Whole:
     """A note: original, revision, tags, concepts and links."""
     note = await keeping.live(ctx, ctx.memory, str(note_id))
     ends = await keeping.present(ctx, [(link.note_id, link.score) for link in note.links])
-    return answers.whole(note, [answers.linked(end, score) for end, score in ends])
+    return answers.whole(note, ends)
 
 
-@plugin.route("GET", "/api/v1/notes/{note_id}/related", scope="read")
-async def related(ctx: Context[Config], request: Request, note_id: UUID) -> dict[str, Any]:
+@plugin.route("GET", "/api/v1/notes/{note_id}/related", scope="read", answer=Related)
+async def related(ctx: Context[Config], request: Request, note_id: UUID) -> Related:
     """Notes like this one, most alike first."""
     wish = wanted(request.query, ctx.wall())
     note = await keeping.live(ctx, ctx.memory, str(note_id))
     hits = await keeping.present(ctx, await near.to_note(ctx, note, wish.limit))
     linked = {link.note_id for link in note.links}
-    found = [{**answers.found(other, score), "linked": other.id in linked} for other, score in hits]
-    return {"note_id": note.id, "related": found}
+    return Related(note_id=note.id, related=[answers.neighbour(end, score, end.id in linked) for end, score in hits])
 
 
-@plugin.route("PATCH", "/api/v1/notes/{note_id}", scope="write", request=NoteChange)
-@plugin.route("PUT", "/api/v1/notes/{note_id}", scope="write", request=NoteChange)
-async def edit(ctx: Context[Config], request: Request, note_id: UUID) -> dict[str, Any]:
+@plugin.route("PATCH", "/api/v1/notes/{note_id}", scope="write", request=NoteChange, answer=Whole)
+@plugin.route("PUT", "/api/v1/notes/{note_id}", scope="write", request=NoteChange, answer=Whole)
+async def edit(ctx: Context[Config], request: Request, note_id: UUID) -> Whole:
     """Change what is given of a note; the rest stays."""
     wish, at = await body(request, NoteChange), ctx.wall()
     check_length(ctx.config, wish.content)
@@ -133,8 +133,8 @@ async def delete(ctx: Context[Config], note_id: UUID) -> None:
     near.gone(ctx, str(note_id))
 
 
-@plugin.route("POST", "/api/v1/notes/{note_id}/restore", scope="write")
-async def restore(ctx: Context[Config], note_id: UUID) -> dict[str, Any]:
+@plugin.route("POST", "/api/v1/notes/{note_id}/restore", scope="write", answer=Restored)
+async def restore(ctx: Context[Config], note_id: UUID) -> Restored:
     """Bring a deleted note back."""
     at = ctx.wall()
 
@@ -146,15 +146,15 @@ async def restore(ctx: Context[Config], note_id: UUID) -> dict[str, Any]:
         return note if note.live else replace(note, deleted_at=None, updated_at=at)
 
     await keeping.change(ctx, str(note_id), back, events.returns, deleted=True, then=found_again)
-    return {"restored": True, "id": str(note_id)}
+    return Restored(restored=True, id=str(note_id))
 
 
-@plugin.route("POST", "/api/v1/notes/{note_id}/purge", scope="delete")
-async def purge(ctx: Context[Config], note_id: UUID) -> dict[str, Any]:
+@plugin.route("POST", "/api/v1/notes/{note_id}/purge", scope="delete", answer=Purging)
+async def purge(ctx: Context[Config], note_id: UUID) -> Purging:
     """Queue that a note is forgotten for good."""
     note = await keeping.known(ctx, ctx.memory, str(note_id))
     job = await ctx.enqueue(purge_note, note_id=note.id)
-    return {"status": "queued", "job_id": job, "note_id": note.id}
+    return Purging(status="queued", job_id=job, note_id=note.id)
 
 
 @plugin.on("JobCompleted", when="data.note_id is not null")

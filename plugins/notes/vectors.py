@@ -40,14 +40,14 @@ _SLOT = 2**_SLOT_BITS - 1
 
 def vector_of(text: str) -> Vector:
     """The vector of a text. Empty for a text without words."""
-    weights: Counter[int] = Counter()
+    weights: defaultdict[int, float] = defaultdict(float)
     for word, times in Counter(words(text)).items():
         weight = 1 + log(times)
         weights[_dimension(word)] += weight
         grams = [padded[n : n + GRAM] for padded in [f"<{word}>"] for n in range(max(1, len(padded) - GRAM + 1))]
         for gram in grams:
             weights[_dimension("#" + gram)] += GRAM_WEIGHT * weight / sqrt(len(grams))
-    strongest = dict(weights.most_common(STRONGEST))
+    strongest = dict(nlargest(STRONGEST, weights.items(), key=lambda pair: pair[1]))
     length = sqrt(sum(weight * weight for weight in strongest.values()))
     return {dimension: weight / length for dimension, weight in strongest.items()}
 

@@ -194,7 +194,7 @@ def test_noteupdated_says_how_the_note_is_and_shows_no_title_made_of_its_text():
 
 
 def test_an_answer_has_every_member_and_null_for_what_is_not_there():
-    shown = answers.whole(a_note(), [])
+    shown = asdict(answers.whole(a_note(), []))
 
     assert list(shown) == ["note", "original", "revised", "tags", "concepts", "links"]
     assert {
@@ -214,4 +214,4 @@ def test_a_row_of_a_list_shows_the_revision_and_the_title_people_gave():
 
     shown = answers.row(note)
 
-    assert (shown["title"], shown["snippet"], shown["has_revision"]) == ("Mine", "better", True)
+    assert (shown.title, shown.snippet, shown.has_revision) == ("Mine", "better", True)
