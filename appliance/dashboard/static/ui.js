@@ -77,22 +77,27 @@ export function Progress({ percent, kind = "", label = "progress" }) {
   return html`<div class="bar ${kind}" role="progressbar" aria-label=${label} aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(percent || 0)}><i ref=${bar}></i></div>`;
 }
 
+const open = []; // what lies over the page, the topmost last
+
 /** Keep the keyboard inside, and give it back where it was. */
 function useTrap(close) {
-  const box = useRef(null);
+  const box = useRef(null), latest = useRef(close);
+  latest.current = close;
   useEffect(() => {
     const before = document.activeElement;
     const within = () => [...box.current.querySelectorAll('a[href], button:not(:disabled), input, select, textarea, [tabindex="0"]')].filter((one) => one.offsetParent);
     (box.current.querySelector("[autofocus]") || within()[0] || box.current).focus({ preventScroll: true });
     const pressed = (event) => {
-      if (event.key === "Escape") { event.preventDefault(); event.stopPropagation(); close(); }
+      if (open.at(-1) !== node) return;
+      if (event.key === "Escape") { event.preventDefault(); event.stopPropagation(); latest.current(); }
       if (event.key !== "Tab") return;
       const all = within(), edge = event.shiftKey ? all[0] : all.at(-1);
       if (document.activeElement === edge || !box.current.contains(document.activeElement)) { event.preventDefault(); (event.shiftKey ? all.at(-1) : all[0])?.focus(); }
     };
     const node = box.current;
-    node.addEventListener("keydown", pressed);
-    return () => { node.removeEventListener("keydown", pressed); if (before?.isConnected) before.focus({ preventScroll: true }); };
+    open.push(node);
+    document.addEventListener("keydown", pressed, true);
+    return () => { open.splice(open.indexOf(node), 1); document.removeEventListener("keydown", pressed, true); if (before?.isConnected) before.focus({ preventScroll: true }); };
   }, []);
   return box;
 }

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.contracts.dashboard.visiting import DESK, Visit
 from tests.contracts.test_browser import SWITCHES
-from tests.served import Served, serving
+from tests.served import PATIENCE, Served, serving
 
 Tab = Callable[..., Page]
 
@@ -40,7 +40,7 @@ def page(browser: Browser) -> Iterator[Page]:
     page = context.new_page()
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(1000 * PATIENCE)
     yield page
     context.close()
     assert complaints == []

@@ -17,7 +17,9 @@ export function Events({ path: [opened = ""], query, go }) {
   const [past, setPast] = useState(query.get("since") || "");
   const [typed, setTyped] = useState(filter);
   const [paused, pause] = useState(false);
-  const [chosen, choose] = useState(-1); // row of the view
+  const [chosen, setChosen] = useState(-1); // row of the view
+  const marked = useRef(-1); // the same, before it is drawn: keys come quicker
+  const choose = (n) => { marked.current = n; setChosen(n); };
   const [state, setState] = useState("connecting");
   const [publishing, setPublishing] = useState(false);
   const [, redraw] = useState(0);
@@ -55,7 +57,7 @@ export function Events({ path: [opened = ""], query, go }) {
   const latest = () => { pause(false); choose(-1); box.current.scrollTop = 0; setScrolled((now) => ({ ...now, top: 0 })); feed.release(); };
   const move = (step) => {
     feed.hold();
-    let next = Math.max(0, Math.min(size - 1, chosen + step));
+    let next = Math.max(0, Math.min(size - 1, marked.current + step));
     while (at(next)?.mark && at(next + step)) next += step;
     choose(next);
     const top = next * ROW;
@@ -66,7 +68,7 @@ export function Events({ path: [opened = ""], query, go }) {
       if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select") || document.querySelector('[aria-modal="true"]')) return;
       if (event.key === "j" || (event.key === "ArrowDown" && chosen >= 0)) move(1);
       else if (event.key === "k" || (event.key === "ArrowUp" && chosen >= 0)) move(-1);
-      else if (event.key === "Enter" && chosen >= 0 && !event.target.closest("button, a")) show(at(chosen));
+      else if (event.key === "Enter" && at(marked.current)?.id && !event.target.closest("button, a")) show(at(marked.current));
       else if (event.key === "Escape") latest();
       else if (event.key === " " && !event.target.closest("button, a")) (feed.held ? latest() : pause(true));
       else return;
