@@ -43,7 +43,7 @@ class Connection:
 
     __slots__ = (
         "_head_due", "_held", "answers", "arrived", "closing", "deaf", "due", "line", "pace", "parser", "peer",
-        "phase", "refusal", "secure", "shared", "socket", "stream",
+        "phase", "refusal", "secure", "shared", "socket", "stream", "table",
     )  # fmt: skip
 
     def __init__(self, shared: Shared, line: Line, *, peer: str, secure: bool) -> None:
@@ -62,6 +62,7 @@ class Connection:
         self.stream: LiveStream | None = None
         self.socket: LiveSocket | None = None
         self._held = 0
+        self.table = shared.router.edition  # that its parser's known head was admitted by
 
     # -- what the front calls ---------------------------------------------------------------
 
@@ -109,6 +110,9 @@ class Connection:
             return
         if self.phase is Phase.BODY:
             self.pace.came(self.shared.now, len(data))
+        if self.table != self.shared.router.edition:
+            self.table = self.shared.router.edition
+            self.parser.forget()
         self._take(self.parser.feed(data))
         if self.parser.held or self._held:
             self._account()

@@ -112,6 +112,10 @@ class Parser:
         self._buffer += data
         return len(self._buffer)
 
+    def forget(self) -> None:
+        """What was admitted may be so no more: the next head is read and admitted anew."""
+        self._raw, self._known = b"", None
+
     def leftover(self) -> bytes:
         """What came after an upgrade: the next protocol's first bytes."""
         rest, self._buffer = self._buffer, b""

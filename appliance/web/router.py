@@ -15,17 +15,18 @@ import structlog
 import trio
 
 from appliance.errors import ApplianceError, Broken, MethodNotAllowed, NotFound, PeerFailed
-from appliance.model.http import Answer, Lane, Request, Response, Route, SocketRoute, problem
+from appliance.model.http import Answer, Handler, Lane, Request, Response, Route, SocketRoute, problem
 from appliance.model.principal import Principal
 from appliance.web.limits import Limits
 
-__all__ = ["ID_HEADER", "Authenticate", "Plan", "Router", "compile_path", "failure", "named", "parameters"]
+__all__ = ["ID_HEADER", "Around", "Authenticate", "Plan", "Router", "compile_path", "failure", "named", "parameters"]
 
 log = structlog.get_logger("web")
 
 ID_HEADER = "x-request-id"
 
 Authenticate = Callable[[Request], Principal]  # raises Unauthenticated
+Around = Callable[[Route], Handler]  # what is asked instead of a route's handler, and asks that
 
 _PARAMETER = re.compile(r"\{(\w+)(:path)?\}")
 
@@ -71,12 +72,15 @@ class Router:
         *,
         authenticate: Authenticate,
         limits: Limits,
+        around: Around | None = None,
     ) -> None:
         self._authenticate = authenticate
+        self._around = around
         self._limits = limits
         self._exact: dict[str, _Path] = {}
         self._templates: dict[str, tuple[re.Pattern[str], _Path]] = {}
         self._plans: dict[Route, Plan] = {}  # by route; only parameters differ
+        self.edition = 0  # of the table: higher after each change
         for route in routes:
             self._add(route)
         self._sockets = [(compile_path(socket.path), socket) for socket in sockets]
@@ -87,6 +91,7 @@ class Router:
         Raises:
             ValueError: one is taken, or lies where others answer already; of `new` there is none then.
         """
+        self.edition += 1
         for route in gone:
             self._remove(route)
         others = list(self._templates.items())
@@ -181,9 +186,10 @@ class Router:
         return Plan(route.lane, limit, route.streaming, self._guarded(route))
 
     def _guarded(self, route: Route) -> Callable[[Request], Answer | Awaitable[Answer]]:
+        handler = route.handler if self._around is None else self._around(route)
         if route.scope is None:
-            return route.handler
-        scope, handler = route.scope, route.handler
+            return handler
+        scope = route.scope
 
         def guarded(request: Request) -> Answer | Awaitable[Answer]:
             self.allow(request, scope)
