@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, NoReturn
 
 import msgspec
@@ -48,6 +49,9 @@ class Crash:
         text = crash_text(error)[:LONGEST_TRACEBACK]
         if isinstance(error, ApplianceError) and not isinstance(error, PluginCrashed):
             return cls(anonymous(error.message), error.hint, text)  # it says where by itself
+        if isinstance(error, SyntaxError) and error.filename:
+            where = f"{PurePath(error.filename).name}:{error.lineno}"
+            return cls(anonymous(f"{type(error).__name__}: {error.msg} ({where})"), "", text)
         reason = one_line(error).removeprefix(f"{PluginCrashed.__module__}.PluginCrashed: ")
         return cls(anonymous(reason), "", text)
 

@@ -16,7 +16,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from appliance.api import Misdeclared, Plugin
@@ -89,6 +89,13 @@ class _Loader(SourceFileLoader):
     def __init__(self, fullname: str, path: str, own_builtins: Mapping[str, Any]) -> None:
         super().__init__(fullname, path)
         self.own_builtins = own_builtins
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """Of the text as it is now: a compiled file is believed for a second, too long for one who edits."""
+        if f".{VENDOR}." in fullname:
+            return super().get_code(fullname)
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
     def exec_module(self, module: ModuleType) -> None:
         module.__dict__["__builtins__"] = self.own_builtins
