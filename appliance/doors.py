@@ -281,7 +281,7 @@ class Doors:
 
         async def clients(who: Principal, event: Event) -> list[Leg]:
             passage = rooms.passages.of(event)
-            return rooms.clients.why(who, event, 0 if passage is None else passage.handed)
+            return await rooms.clients.why(who, event, 0 if passage is None else passage.handed)
 
         return [
             clients,

@@ -137,7 +137,7 @@ def quiet(legs: list[dict[str, Any]]) -> bool:
 
 
 def test_an_event_that_matched_nothing_explains_all(call: Callable[..., Said], served: Served, receiver: Receiver):
-    """#46 (a lost update is explained), I2 (conditions evaluated again, reasons given)."""
+    """Like #46, for what is missed; I2 (conditions evaluated again, reasons given)."""
     with following(served, "types=invoice"):
         id = placed(call, "order-7", total=90, buyer="anna")
         legs = why(call, id, quiet)
@@ -155,7 +155,7 @@ def test_an_event_that_matched_nothing_explains_all(call: Callable[..., Said], s
 
 
 def test_an_event_that_went_everywhere_tells_when(call: Callable[..., Said], served: Served, receiver: Receiver):
-    """#46 (one correlation from the request to every place)."""
+    """Like #46: from the request to every place."""
     with following(served, "types=order"):
         id = placed(call, "order-8", total=190, buyer="ben")
         legs = why(call, id, lambda legs: quiet(legs) and any(leg["kind"] == "job" for leg in legs))

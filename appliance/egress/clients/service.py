@@ -125,18 +125,21 @@ class Manager:
         now = trio.current_time()
         return [entry.row(now) for entry in self._roster if _sees(viewer, entry)]
 
-    def why(self, viewer: Principal, event: Event, handed: int) -> list[Leg]:
+    async def why(self, viewer: Principal, event: Event, handed: int) -> list[Leg]:
         """What became of an event at each client that is here: those of others are an admin's to see.
 
         Args:
             handed: when it had been offered to all who keep up, in microseconds since 1970; 0: that is not known.
         """
         every = viewer.may(ADMIN)
-        return [
-            leg
-            for entry in self._roster
-            if (every or entry.is_of(viewer)) and (leg := leg_of(entry, event, handed)) is not None
-        ]
+        legs: list[Leg] = []
+        for number, entry in enumerate(self._roster, 1):
+            leg = leg_of(entry, event, handed) if every or entry.is_of(viewer) else None
+            if leg is not None:
+                legs.append(leg)
+            if number % TURN == 0:
+                await trio.lowlevel.checkpoint()
+        return legs
 
     def close(self, viewer: Principal, id: str, reason: str) -> None:
         """End one connection; its client may come back.

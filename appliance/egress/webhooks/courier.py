@@ -140,8 +140,9 @@ class Courier:
         """Global position up to which it has looked."""
         return self._lines.read
 
-    def delivery(self, event: str) -> Delivery | None:
+    async def delivery(self, event: str) -> Delivery | None:
         """The newest one of an event, by its id; None: there is none, or it is not kept any more."""
+        await trio.lowlevel.checkpoint()  # a thousand couriers may be asked in a row
         over = (delivery for delivery in reversed(self._finished) if delivery.event == event)
         return self._lines.find(event) or next(over, None)
 

@@ -60,7 +60,7 @@ async def _leg(entry: Entry, event: Event, store: _Store, catalog: Catalog, worl
 
 async def _delivery(entry: Entry, event: Event, store: _Store) -> Delivery | None:
     if entry.courier is not None:
-        return entry.courier.delivery(event.id)
+        return await entry.courier.delivery(event.id)
     kept = await store.deliveries(entry.endpoint)
     return next((one for one in kept if one.event == event.id), None)
 

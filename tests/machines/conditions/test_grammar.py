@@ -93,6 +93,8 @@ def test_every_dialect_is_read_and_one_is_written(text: str, canonical: str):
         ("(a == 1", 8, ") is missing", ""),
         ("status.chnged()", 1, "there is no function chnged", "did you mean changed?"),
         ("frobnicate('a')", 1, "there is no function frobnicate", "has_field"),
+        ("a[0]()", 1, "this is no function", ""),
+        ("a[0 == 1", 5, "] is missing", ""),
         ("has_field()", 1, "has_field takes 1 argument, not 0", ""),
         ("field_changed_to('a')", 1, "field_changed_to takes 2 arguments, not 1", ""),
         ("has_field('a' 'b')", 15, ", is missing", ""),

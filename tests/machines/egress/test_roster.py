@@ -142,3 +142,15 @@ def test_a_row_tells_what_an_operator_asks():
         "bytes": 7,
         "received": 1,
     }
+
+
+def test_a_connection_is_its_callers_by_token_or_else_by_name():
+    mine, nobody = entry(token="t"), entry(token="")
+    space = Namespace(1, "default")
+
+    assert mine.is_of(Principal(space, subject="other", token_id="t"))
+    assert not mine.is_of(Principal(space, subject="anna", token_id="u"))
+    assert not mine.is_of(Principal(Namespace(2, "other"), subject="anna", token_id="t"))
+    assert nobody.is_of(Principal(space, subject="anna"))
+    nobody.principal = None
+    assert not nobody.is_of(Principal(space))
