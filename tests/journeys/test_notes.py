@@ -396,8 +396,9 @@ def test_edits_while_jobs_run_are_never_lost(server: Server, memory: str):
 # -- what never leaks -------------------------------------------------------------------------
 
 PLANTED = [
-    "hunter2-canary", "anna.canary@example.org", "postgres://canary:pw@db.internal/x", "/home/canary/secret.txt",
-    "SELECT canary FROM users", "Bearer mm_at_canary0123456789", "203.0.113.77",
+    "hunter2-leakcheck", "anna.leakcheck@example.org",
+    "postgres://leakcheck:pw@db.internal/x", "/home/leakcheck/secret.txt",
+    "SELECT leakcheck FROM users", "Bearer mm_at_leakcheck0123456789", "203.0.113.77",
 ]  # fmt: skip
 
 
@@ -408,7 +409,7 @@ def test_event_payload_no_pii(server: Recorded, memory: str):
     until_idle(server)
     call(server, "PUT", f"{NOTES}/{id}", {"content": text + " Again."}, memory=memory)
     until_idle(server)
-    call(server, "GET", f"{NOTES}/search?q=hunter2-canary", memory=memory)
+    call(server, "GET", f"{NOTES}/search?q=hunter2-leakcheck", memory=memory)
     call(server, "DELETE", f"{NOTES}/{id}", expect=204, memory=memory)
     call(server, "POST", f"{NOTES}/{id}/purge", memory=memory)
     until_idle(server)
@@ -422,4 +423,4 @@ def test_event_payload_no_pii(server: Recorded, memory: str):
     assert any(record.get("event.note_id") == id for record in server.records())
     for place in (export.text, metrics.text, json.dumps(jobs), server.log):
         assert [secret for secret in PLANTED if secret in place] == []
-        assert "canary" not in place
+        assert "leakcheck" not in place
