@@ -101,6 +101,8 @@ class House:
             lambda: self.bus.members,
             records=settings.telemetry.records,
             rate=settings.telemetry.rate,
+            spans=ground.spans(settings),
+            wall_us=world.wall_us,
         )
         self.log = Log(engine, world, self._publish, took=self.telemetry.wrote)
         self._rekeep(settings)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -74,6 +75,7 @@ from appliance.telemetry.gauges import (
 )
 from appliance.telemetry.health import Health
 from appliance.telemetry.service import Telemetry
+from appliance.telemetry.spans import around
 from appliance.telemetry.status import Status
 from appliance.web import asyncapi, openapi
 from appliance.web.asyncapi import asyncapi_route
@@ -134,6 +136,7 @@ def front(rooms: Rooms, listeners: Sequence[socket.socket]) -> Front:
         tls=rooms.tls.context if rooms.tls else None,
         registry=doors.registry,
         origins=rooms.settings.clients.origins,
+        around=None if rooms.telemetry.spans is None else partial(around, rooms.telemetry.spans),
     )
 
 

@@ -40,6 +40,7 @@ from appliance.supervise.activation import inherited
 from appliance.supervise.descriptors import enough_for
 from appliance.supervise.place import Place
 from appliance.telemetry.redact import scrubbed
+from appliance.telemetry.spans import Spans
 from appliance.telemetry.status import About, Storage
 from appliance.web.listen import listen
 from appliance.web.reach import lan_addresses
@@ -55,6 +56,7 @@ __all__ = [
     "naming",
     "plugins",
     "signed_tokens",
+    "spans",
     "vault",
     "webhooks",
 ]
@@ -88,6 +90,15 @@ def certificate(settings: Settings, place: Place) -> Tls | None:
         names = [f"{settings.shown_name}.local", f"{host}.local", host, *lan_addresses()]
         return Tls.auto(place.data / "tls", names)
     return None
+
+
+def spans(settings: Settings) -> Spans | None:
+    """Where steps of traces are told. Raises ConfigError: what sends them is not installed."""
+    if not settings.telemetry.otlp:
+        return None
+    from appliance.telemetry.otel import otlp  # takes a while to load
+
+    return otlp(settings.telemetry.otlp, name=settings.shown_name, version=__version__)
 
 
 def signed_tokens(settings: Settings) -> SignedTokens:

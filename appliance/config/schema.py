@@ -243,6 +243,9 @@ class Telemetry(msgspec.Struct, frozen=True):
         ),
     ] = "auto"
     rate: Annotated[int, Doc("such lines in a second; more are counted and told in one", live=True, least=1)] = 500
+    otlp: Annotated[
+        str, Doc('where traces go (OTLP over HTTP), as "http://127.0.0.1:4318"; needs the extra otel; empty: nowhere')
+    ] = ""
     canary: Annotated[
         float | None, Doc('a test event travels each way this often, and is timed; "off": none', _DURATION, least=1)
     ] = 60.0

@@ -22,7 +22,9 @@ import trio
 from appliance.model.buckets import Buckets
 from appliance.model.clients import Visitor
 from appliance.model.event import Event
+from appliance.model.tracing import label_of
 from appliance.telemetry.records import Level, connection_record, event_record, facts
+from appliance.telemetry.spans import Spans
 from appliance.telemetry.tally import Tally
 
 __all__ = ["Telemetry"]
@@ -30,7 +32,9 @@ __all__ = ["Telemetry"]
 log = structlog.get_logger("events")
 
 BEAT = 0.05  # seconds between two looks at what came
+FAREWELL = 3.0  # seconds for the last spans
 INTERVAL = 1.0  # seconds the allowance of lines is for
+MOST_TRACED = 1000  # events of one beat whose delivery gets a span
 TURN = 50  # lines written before others have their turn: half a millisecond
 TOLD = 5  # types named when lines were left out
 JOB_TIMES = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 1800.0)  # seconds
@@ -50,17 +54,28 @@ class Telemetry:
         readers: live readers now.
         records: whether lines about events and connections are written.
         rate: lines in a second at most.
+        spans: where steps of traces are told; None: nowhere.
+        wall_us: microseconds since 1970, for spans.
     """
 
     name: ClassVar[str] = "telemetry"
 
     def __init__(
-        self, flushed: Callable[[], Awaitable[None]], readers: Callable[[], int], *, records: bool, rate: int
+        self,
+        flushed: Callable[[], Awaitable[None]],
+        readers: Callable[[], int],
+        *,
+        records: bool,
+        rate: int,
+        spans: Spans | None = None,
+        wall_us: Callable[[], int] = lambda: 0,
     ) -> None:
         self._flushed = flushed
         self._readers = readers
         self.records = records
         self.rate = rate
+        self.spans = spans
+        self._wall_us = wall_us
         self.emitted = Tally()  # events shown, by type
         self.jobs: Counter[tuple[str, str]] = Counter()  # (type, outcome)
         self.job_times = Buckets(JOB_TIMES)
@@ -76,6 +91,7 @@ class Telemetry:
         self._allowance = rate
         self._skipped: Counter[str] = Counter()
         self._since = math.inf  # when the first event came that no round was timed for
+        self._traced: deque[tuple[str, int]] = deque(maxlen=MOST_TRACED)  # traceparents, and since when they wait
         self._wake = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -96,6 +112,9 @@ class Telemetry:
         """Write what is waiting; whatever was counted is lost with the process, as all counters are."""
         await self._write()
         self._tell_skipped()
+        if self.spans is not None:
+            with trio.move_on_after(FAREWELL):
+                await trio.to_thread.run_sync(self.spans.close, abandon_on_cancel=True)
 
     # -- what others tell: each at once, waiting for nobody -----------------------------------
 
@@ -108,6 +127,8 @@ class Telemetry:
             for event in events:
                 if event.type in WATCHED:
                     self._watch(event)
+        if self.spans is not None:
+            self._trace(self.spans, events)
         if self._since == math.inf:
             self._since = trio.current_time()
         if self.records:
@@ -151,6 +172,14 @@ class Telemetry:
         if isinstance(known.duration_ms, (int, float)):
             self.job_times.observe(known.duration_ms / 1000)
 
+    def _trace(self, spans: Spans, events: Sequence[Event]) -> None:
+        now = self._wall_us()
+        for event in events:
+            if parent := label_of(event.metadata):
+                said = {"event.type": self.emitted.label(event.type), "event.id": event.id}
+                spans.record("append", parent, said, began_us=event.time, ended_us=now)
+                self._traced.append((parent, now))
+
     def _keep(self, events: Sequence[Event], types: Mapping[str, int]) -> None:
         if len(events) <= self._allowance:
             self._inbox.extend(events)
@@ -175,9 +204,13 @@ class Telemetry:
 
     async def _time_a_round(self) -> None:
         since, self._since = self._since, math.inf
+        traced, self._traced = self._traced, deque(maxlen=MOST_TRACED)
         if since < math.inf and self._readers():
             await self._flushed()
             self.delivery.observe(trio.current_time() - since)
+            if self.spans is not None:
+                for parent, began in traced:
+                    self.spans.record("deliver", parent, {}, began_us=began, ended_us=self._wall_us())
 
     async def _write(self) -> None:
         number = 0

@@ -30,7 +30,7 @@ from appliance.web.origins import Origins
 from appliance.web.pump import Pump, Pumped
 from appliance.web.refusal import Refusal
 from appliance.web.rest import QuartLane
-from appliance.web.router import Authenticate, Router
+from appliance.web.router import Around, Authenticate, Router
 from appliance.web.secure import SecureWire
 from appliance.web.shared import Shared
 from appliance.web.wire import Wire
@@ -55,6 +55,7 @@ class Front:
         authenticate: who sends this request; raises Unauthenticated. Asked for routes with a scope.
         tls: makes every connection TLS.
         origins: of other sites whose pages may use us; see `origins.Origins`.
+        around: put between every request and its handler; None: nothing.
     """
 
     name: ClassVar[str] = "web"
@@ -71,6 +72,7 @@ class Front:
         tls: ssl.SSLContext | None = None,
         registry: CollectorRegistry | None = None,
         origins: Sequence[str] = (),
+        around: Around | None = None,
     ) -> None:
         self._listeners = list(listeners)
         self._addresses = [listener.getsockname()[:2] for listener in listeners]
@@ -78,7 +80,7 @@ class Front:
         self._limits = limits
         self._rest = QuartLane(world)
         self._shared = Shared(
-            Router(routes, sockets, authenticate=authenticate, limits=limits),
+            Router(routes, sockets, authenticate=authenticate, limits=limits, around=around),
             limits,
             world,
             self._rest,

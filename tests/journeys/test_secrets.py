@@ -13,6 +13,8 @@ import base64
 import json
 import re
 from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
@@ -73,14 +75,50 @@ async def leak(ctx: Context, job, n: int) -> dict:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+def collector() -> Iterator[Collector]:
+    """Where spans go."""
+    with Collector() as found:
+        thread = Thread(target=found.serve_forever)
+        thread.start()
+        yield found
+        found.shutdown()
+        thread.join()
+
+
+class Collector(ThreadingHTTPServer):
+    """Keeps what it is sent."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Keeper)
+        self.taken: list[bytes] = []
+
+
+class _Keeper(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        assert isinstance(self.server, Collector)
+        self.server.taken.append(self.rfile.read(int(self.headers["content-length"])))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Nothing: the test looks at what was taken."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Recorded]:
     folder = tmp_path_factory.mktemp("secrets")
     plugin = folder / "plugins" / "leaky"
     plugin.mkdir(parents=True)
     (plugin / "plugin.toml").write_text('name = "leaky"\nversion = "1.0"\napi = 1\nmodule = "plugin"\nsummary = "x"\n')
     (plugin / "plugin.py").write_text(PLUGIN.format(words=list(PLANTED.values())))
     config = f'plugins_path = ["{folder / "plugins"}"]\n[plugins.host]\nenabled = false\n[plugins.leaky]\n'
-    with recording(folder, config, APPLIANCE_TELEMETRY__LEVEL="debug", APPLIANCE_TELEMETRY__CANARY="1s") as found:
+    told = {
+        "APPLIANCE_TELEMETRY__LEVEL": "debug",
+        "APPLIANCE_TELEMETRY__CANARY": "1s",
+        "APPLIANCE_TELEMETRY__OTLP": f"http://127.0.0.1:{collector.server_port}",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",  # ms
+    }
+    with recording(folder, config, **told) as found:
         yield found
 
 
@@ -164,7 +202,7 @@ def own_events(server: Recorded) -> str:
     return json.dumps(own)
 
 
-def test_no_secret_leaves_by_log_metrics_events_or_status(server: Recorded):
+def test_no_secret_leaves_by_log_metrics_traces_events_or_status(server: Recorded, collector: Collector):
     """Every route, every error path, every failure of a plugin: 0 of 20 (R-EVT-003, test_event_payload_no_pii)."""
     sent = visited(server)
     with client(server) as known:
@@ -185,11 +223,14 @@ def test_no_secret_leaves_by_log_metrics_events_or_status(server: Recorded):
             "plugins": known.get("/api/v1/plugins").text,
         }
     said |= {"events": own_events(server), "log": server.log}
+    eventually(lambda: b"LeakyAsked" in b"".join(collector.taken))
+    said["traces"] = b"".join(collector.taken).decode(errors="replace")
 
     assert {place: leaks(text) for place, text in said.items() if leaks(text)} == {}
     assert sent > 300
     assert "handler failed" in said["log"] or "plugin failed" in said["log"]
     assert "JobFailed" in said["events"]
+    assert "POST /api/v1/leaky" in said["traces"]
 
 
 def _over(known: httpx.Client, count: int) -> bool:
