@@ -106,10 +106,10 @@ async def test_the_state_of_the_queue_is_told_every_five_seconds_to_each_what_it
 
 async def test_nobody_listens_and_only_a_queue_that_is_not_empty_or_just_became_so_is_told(autojump_clock: MockClock):
     async with running(Room()) as room:
-        await trio.sleep(60)
+        await trio.sleep(62)
         before = list(room.told)
         room.offer("Steps", steps)
-        await room.order("Steps", memory="kitchen", delay=7.0)
+        await room.order("Steps", memory="kitchen", delay=8.0)
         await trio.sleep(60)
 
         assert before == []
@@ -235,6 +235,22 @@ async def test_the_index_of_a_note_is_told_of_with_the_job_that_made_it(autojump
         assert room.data("IndexEmbeddingUpdated") == [{"note_id": "n-1", "job_id": id}]
         assert "IndexLinkingUpdated" not in room.types()
         assert room.types()[room.types().index("JobCompleted") + 1] == "IndexEmbeddingUpdated"
+
+
+async def test_who_comes_back_can_be_told_how_far_all_are(autojump_clock: MockClock):
+    async with running(Room()) as room:
+        room.offer("Steps", steps, concurrency=2)
+        room.offer("Slow", _slow)
+        ids = [await room.order("Steps"), await room.order("Slow"), await room.order("Steps", delay=60.0)]
+        await trio.sleep(1.5)
+
+        now = room.jobs.passing(SPACE)
+
+        assert [json.loads(event.data) for event in now] == [{"job_id": ids[0], "progress": 50, "message": "reading"}]
+        assert all(event.ephemeral for event in now)
+        assert room.jobs.passing(SPACE + 1) == []
+        assert (room.jobs.depth().running, room.jobs.depth().delayed) == (2, 1)
+        assert room.jobs.waits_for() == "2 running, 1 waiting"
 
 
 async def test_an_end_that_cannot_be_written_is_written_later(autojump_clock: MockClock):

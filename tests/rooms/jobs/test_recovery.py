@@ -12,7 +12,7 @@ from appliance.jobs.store import Search
 from appliance.model.jobs import JobOrder, JobRun
 from tests.rooms.jobs.jobs_room import SPACE, Room, at_once, restarted, running
 
-DAY = 24 * 3600.0
+HOUR = 3600.0
 QUICK = Backoff(jitter=0.0, stale_worker=5.0)
 
 
@@ -169,6 +169,26 @@ async def test_a_worker_that_never_ends_loses_its_job_and_cannot_write_any_more(
         assert bytes((await room.job(id)).result) == b'{"attempt":2}'
 
 
+async def test_a_job_is_taken_from_a_lost_worker_when_that_can_be_written(autojump_clock: MockClock):
+    async def deaf(run: JobRun) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(100)
+
+    async with running(Room(Habits(backoff=QUICK, sweep=1.0))) as room:
+        room.offer("Deaf", deaf, timeout=10.0, waits=())
+        id = await room.order("Deaf")
+        await trio.sleep(15)
+        room.trouble = Unavailable("the disk is full")
+        await trio.sleep(15)
+        during = await room.job(id)
+        room.trouble = None
+        await trio.sleep(5)
+
+        assert during.status == "running"
+        assert (await room.job(id)).code == "worker_lease_expired"
+        assert room.events(id) == ["JobQueued", "JobStarted", "JobFailed"]
+
+
 async def test_progress_is_a_sign_of_life(autojump_clock: MockClock):
     async def long(run: JobRun) -> None:
         with trio.CancelScope(shield=True):
@@ -186,11 +206,11 @@ async def test_progress_is_a_sign_of_life(autojump_clock: MockClock):
 
 
 async def test_jobs_that_ended_long_ago_are_forgotten_with_their_keys(autojump_clock: MockClock):
-    async with running(Room(Habits(keep=DAY, keep_count=5))) as room:
+    async with running(Room(Habits(keep=HOUR, keep_count=5))) as room:
         room.offer("AtOnce", at_once, concurrency=10)
         old = await room.order("AtOnce", key="k")
-        waiting = await room.order("AtOnce", delay=10 * DAY)
-        await trio.sleep(DAY + 120)
+        waiting = await room.order("AtOnce", delay=10 * HOUR)
+        await trio.sleep(HOUR + 120)
         kept = [await room.order("AtOnce") for _ in range(8)]
         await trio.sleep(120)
 
