@@ -145,8 +145,10 @@ class Worker:
         """Whether it is on disk that the job runs."""
         try:
             await self._transitions.make(entry, self._started(type.timeout))
-        except (Unavailable, LimitReached):
-            self._wait(entry, PAUSE)
+        except (Unavailable, LimitReached) as trouble:
+            log.warning("no job can be begun now", job=entry.id, reason=trouble.code)
+            await trio.sleep(PAUSE)  # in its place: or one job after the other would be tried in vain
+            self._wait(entry, 0.0)
         except (NotFound, TakenAway) as gone:
             self._let_go(entry, gone.code)
         else:

@@ -73,7 +73,8 @@ class Room:
     told: list[Event] = field(default_factory=list)  # stored events and those in passing, as they come
     followed: list[Topic] = field(default_factory=list)  # by live readers
     trouble: ApplianceError | None = None  # of every write from now on
-    units: int = 0
+    asked: int = 0  # writes
+    units: int = 0  # that were written
     report: float = 5.0
 
     def __post_init__(self) -> None:
@@ -110,6 +111,7 @@ class Room:
         return work(cast(Reader, self.engine))
 
     def write(self, namespace: int, drafts: Sequence[Draft], changes: Sequence[StateChange]) -> _Done:
+        self.asked += 1
         if self.trouble is not None:
             return _Done(self.trouble)
         self.units += 1

@@ -189,6 +189,23 @@ async def test_a_job_is_taken_from_a_lost_worker_when_that_can_be_written(autoju
         assert room.events(id) == ["JobQueued", "JobStarted", "JobFailed"]
 
 
+async def test_while_nothing_can_be_written_few_jobs_are_tried_and_later_all(autojump_clock: MockClock):
+    room = Room(Habits(concurrency=3))
+    async with running(room):
+        room.offer("AtOnce", at_once, concurrency=100)
+        await room.jobs.desk.pause(SPACE, None)
+        ids = [await room.order("AtOnce") for _ in range(50)]
+        await room.jobs.desk.resume(SPACE, None)
+        room.trouble, before = Unavailable("the disk is full"), room.asked
+        await trio.sleep(20)
+        during = room.asked - before
+        room.trouble = None
+        await trio.sleep(10)
+
+        assert 3 < during <= 3 * 21
+        assert {(await room.job(id)).status for id in ids} == {"completed"}
+
+
 async def test_progress_is_a_sign_of_life(autojump_clock: MockClock):
     async def long(run: JobRun) -> None:
         with trio.CancelScope(shield=True):
