@@ -49,6 +49,7 @@ DOING_BESIDES = {
     "appliance/auth/housekeeping.py": "makes its round once a minute",
     "appliance/auth/signed.py": "looks at the files of keys again",
     "appliance/egress/webhooks/entry.py": "holds the scope a courier runs in",
+    "appliance/egress/webhooks/ledger.py": "wakes who writes and who waits for it",
     "appliance/egress/webhooks/sender.py": "resolves, connects, and waits for the answer",
     "appliance/auth/vault.py": "reads its key",
     "appliance/resilience/turns.py": "carries a change out although its caller leaves",

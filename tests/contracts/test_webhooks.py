@@ -6,11 +6,7 @@ import hashlib
 import hmac
 import itertools
 import json
-import os
-import random
-import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +19,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from tests.contracts.receiver import Receiver, Taken, receiving
 from tests.load.packages import npm
 from tests.served import PATIENCE, Served, serving
+from tests.soak import hookkills
 
 HOOKS = "/api/v1/webhooks"
 CONFIG = """
@@ -353,43 +350,10 @@ def test_secrets_are_nowhere_on_disk_and_survive_a_restart(tmp_path: Path):
 @pytest.mark.timeout(300)
 def test_killed_between_send_and_record_twenty_times_nothing_is_missing(tmp_path: Path):
     """At least once, with the same id, in order where promised; a receiver with a ledger sees each effect once."""
-    chance = random.Random(5)
-    (tmp_path / "appliance.toml").write_text(CONFIG)
-    ledger: dict[str, int] = {}
-    order: list[int] = []
-    kill = threading.Event()
+    findings = hookkills.run(tmp_path, kills=20, seed=5)
 
-    def answer(taken: Taken) -> int:
-        if taken.id not in ledger:
-            ledger[taken.id] = int(json.loads(taken.body)["tags"][0])
-            order.append(ledger[taken.id])
-        kill.set()
-        return 200
-
-    with (
-        receiving(Receiver(answer)) as receiver,
-        serving(tmp_path, arguments=[f"--config={tmp_path / 'appliance.toml'}"]) as server,
-    ):
-        made = hook(server, receiver, ordered=True)
-        written = 0
-        for _ in range(20):
-            kill.clear()
-            for _ in range(5):
-                event = {"note_id": "k", "tags": [str(written)], "has_ai_content": False, "has_links": False}
-                call(server, "POST", "/api/v1/events", {"type": "NoteUpdated", **event}, 201)
-                written += 1
-            assert kill.wait(PATIENCE)
-            time.sleep(chance.random() / 50)
-            os.kill(server.pid, signal.SIGKILL)
-            server.restart()
-        deadline = time.monotonic() + PATIENCE
-        while len(ledger) < written and time.monotonic() < deadline:
-            time.sleep(0.05)
-        row = call(server, "GET", f"{HOOKS}/{made['id']}")
-
-    assert sorted(ledger.values()) == list(range(written))
-    assert order == sorted(order)
-    assert row["failure_count"] == 0
+    assert findings.complaints == []
+    assert findings.written == 100
 
 
 def test_deliveries_are_counted_for_whoever_scrapes(server: Served, receiver: Receiver):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.load import fangoals, requests, servers
+from tests.load import fangoals, hooks, jobs, requests, servers
 from tests.load.arena import Arena
 from tests.load.contest import Contest, Goal
 from tests.load.data import fill
@@ -240,6 +240,9 @@ def _rate(id: str, text: str, at_least: float, ours: str | tuple[str, ...], anch
     return Goal(id, text, (ours,) if isinstance(ours, str) else ours, "rate", anchor, at_least=at_least)
 
 
-CONTESTS: dict[str, Callable[[Arena], Contest]] = {
-    function.__name__: function for function in (append, lone, batched, store, version, read, category, poke, start)
-} | fangoals.CONTESTS
+CONTESTS: dict[str, Callable[[Arena], Contest]] = (
+    {function.__name__: function for function in (append, lone, batched, store, version, read, category, poke, start)}
+    | fangoals.CONTESTS
+    | hooks.CONTESTS
+    | jobs.CONTESTS
+)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.load.data import fill
-from tests.soak import chaos, damage, hostile, jobs, kills, storm, syncproof
+from tests.soak import chaos, damage, deadday, hookkills, hostile, jobs, kills, storm, syncproof
 from tests.soak.victim import ROOT, Victim
 
 MILLION = 1_000_000
@@ -104,6 +104,15 @@ def prove_jobs(folder: Path, seed: int) -> list[str]:
     return findings.complaints
 
 
+def prove_webhooks(folder: Path, seed: int) -> list[str]:
+    """200 SIGKILLs between sending and recording; a simulated day of 10,000 events with a dead receiver and others."""
+    killed = hookkills.run(folder / "kills", kills=200, seed=seed)
+    print(killed)
+    day = deadday.simulate(10_000)
+    print(day)
+    return killed.complaints + day.complaints
+
+
 PROOFS: dict[str, Callable[[Path, int], list[str]]] = {
     "kills": prove_kills,
     "jobs": prove_jobs,
@@ -114,6 +123,7 @@ PROOFS: dict[str, Callable[[Path, int], list[str]]] = {
     "stall": prove_stall,
     "deaf": prove_deaf,
     "storm": prove_storm,
+    "webhooks": prove_webhooks,
     "simulation": prove_simulation,
 }
 

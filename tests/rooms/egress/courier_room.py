@@ -18,6 +18,7 @@ from appliance.egress.webhooks.sender import Result, Sender
 from appliance.egress.webhooks.store import Store
 from appliance.egress.webhooks.verdicts import SCHEDULE, Outcome, Verdict, of_status
 from appliance.egress.webhooks.wanted import Wanted
+from appliance.errors import Unavailable
 from appliance.model.catalog import Catalog
 from appliance.model.event import Draft, Event, Query, Unit
 from appliance.model.letters import SHELF
@@ -92,6 +93,8 @@ class Room:
     disabled: list[str] = field(default_factory=list)
     couriers: list[Courier] = field(default_factory=list)
     writes: int = 0
+    reads: int = 0
+    full: bool = False  # the disk
 
     def __post_init__(self) -> None:
         self.engine.create_namespace("default", "", TokenRow("t", b"t", 0, ("admin",)), 1)
@@ -107,6 +110,7 @@ class Room:
 
     async def events(self, query: Query) -> list[Event]:
         await trio.lowlevel.checkpoint()
+        self.reads += 1
         return self.engine.events(query)
 
     async def find(self, namespace: int, id: str) -> Event | None:
@@ -122,6 +126,8 @@ class Room:
 
     async def control(self, work: Callable[[Engine], T]) -> T:
         await trio.sleep(0.001)
+        if self.full:
+            raise Unavailable("the disk is full")
         self.writes += 1
         return work(cast(Engine, self.engine))
 

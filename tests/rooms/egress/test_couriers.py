@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 from collections import defaultdict
 
+import pytest
 import trio
 import trio.lowlevel
 
 from appliance.egress.webhooks.sender import Result
 from appliance.egress.webhooks.verdicts import of_status
 from tests.rooms.egress.courier_room import DOWN, Receiver, Sent, a_room, down, ok
+from tests.soak.deadday import simulate
 
 DAY = 24 * 3600.0
 
@@ -80,35 +83,13 @@ async def test_a_receiver_that_is_down_for_a_day_gets_all_events_afterwards(auto
         assert len(room.rows("delivery")) <= 2 * 1000
 
 
-async def test_bad_receivers_are_alone_with_themselves(autojump_clock):
-    async def slow(sent: Sent) -> Result:
-        await trio.sleep(30)  # the timeout of one that would take 100 s
-        return Result(DOWN.verdict)
+@pytest.mark.timeout(300)
+def test_a_day_with_a_dead_receiver_and_bad_ones_is_nothing_to_a_healthy_one():
+    """One dead, one answering after 100 s, one dripping, one sending 5 MB, one closing early: with the real sender."""
+    findings = simulate(2_000)
 
-    async def refuses(sent: Sent) -> Result:
-        await trio.lowlevel.checkpoint()
-        return Result(of_status(500), 500)
-
-    took: dict[int, float] = {}
-    begun: dict[int, float] = {}
-
-    async def healthy(sent: Sent) -> Result:
-        await trio.sleep(0.01)
-        took[sent.note] = trio.current_time() - begun[sent.note]
-        return Result(of_status(200), 200)
-
-    async with a_room() as room:
-        room.begin(Receiver(slow), "slow")
-        room.begin(Receiver(refuses), "refuses")
-        room.begin(Receiver(healthy), "healthy")
-        for n in range(500):
-            begun[n] = trio.current_time()
-            room.write(1, first=n)
-            await trio.sleep(0.05)
-        await trio.sleep(1)
-
-        assert sorted(took) == list(range(500))
-        assert max(took.values()) < 0.1
+    assert findings.complaints == []
+    assert (findings.p95, findings.arrived["healthy"]) == (findings.p95_alone, 2_000)
 
 
 async def test_four_at_once_and_no_more_and_as_many_a_minute_as_are_allowed(autojump_clock):
@@ -257,3 +238,69 @@ async def test_a_namespace_that_was_emptied_begins_again(autojump_clock):
         await trio.sleep(1)
 
         assert sorted(sent.note for sent in receiver.took) == [0, 1, 2, 3, 4, 10, 11]
+
+
+async def test_a_backlog_is_read_in_pages_and_written_down_in_few_writes(autojump_clock):
+    """Not once for each place that gets free, nor for each delivery."""
+    receiver = Receiver(ok)
+    async with a_room() as room:
+        room.write(1_000)
+        room.begin(receiver)
+        await trio.sleep(60)
+
+        assert len(receiver.took) == 1_000
+
+        assert room.reads <= 30
+        assert room.writes <= 300
+        assert room.couriers[0].cursor.position == 1_000
+        assert json.loads(room.engine.state(1, "webhooks", "cursor/w1").value)["position"] == 1_000
+
+
+async def test_while_nothing_can_be_written_only_so_much_is_sent(autojump_clock):
+    receiver = Receiver(ok)
+    async with a_room() as room:
+        room.full = True
+        room.write(1_000)
+        room.begin(receiver)
+        await trio.sleep(3600)
+        sent = len(receiver.took)
+        room.full = False
+        await trio.sleep(3600)
+
+        assert sent < 150
+        assert sorted(took.note for took in receiver.took) == list(range(1_000))  # none twice
+
+
+async def test_five_days_without_an_answer_are_counted_across_restarts(autojump_clock):
+    receiver = Receiver(down)
+    async with a_room() as room:
+        scope = room.begin(receiver)
+        room.write(50)
+        for _ in range(5):
+            await trio.sleep(DAY - 3600)
+            scope.cancel()
+            await trio.sleep(10)
+            assert room.disabled == []
+            scope = room.begin(receiver)
+        await trio.sleep(DAY)
+
+        assert "the receiver has not answered for days" in room.disabled
+
+
+async def test_an_answer_in_between_begins_the_days_anew(autojump_clock):
+    async def answer(sent: Sent) -> Result:
+        await trio.sleep(0.01)
+        return Result(of_status(200), 200) if 3 * DAY < sent.at < 3 * DAY + 3600 else DOWN
+
+    receiver = Receiver(answer)
+    async with a_room() as room:
+        scope = room.begin(receiver)
+        room.write(50)
+        await trio.sleep(4 * DAY)
+        scope.cancel()
+        await trio.sleep(10)
+        room.begin(receiver)
+        room.write(50, first=50)
+        await trio.sleep(3 * DAY)
+
+        assert room.disabled == []
