@@ -66,7 +66,7 @@ export class Feed {
     this.rows = [];
     this.last = 0;
     this.held = null;
-    this.live.again();
+    if (!this.live.closed) this.live.again();
     this.schedule();
   }
 

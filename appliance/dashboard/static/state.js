@@ -28,7 +28,7 @@ export const toasts = new Cell([]);
 
 export function signedOut(refused, hint = "") {
   live.close();
-  session.forget();
+  if (session.visit) session.forget(); // what another visit has put there since is not ours to remove
   cache.clear();
   entrance.set({ state: "out", reason: refused?.message || "", hint: hint || refused?.hint || "" });
 }
@@ -111,6 +111,8 @@ document.addEventListener("visibilitychange", () => { if (!document.hidden && en
 // The live line: what concerns all pages. The Events page has one of its own
 
 let place = 0; // `seq` of the last stored event
+let calm = 0;
+const NEWS = 20_000; // ms that a new connection is worth mentioning
 const pending = new Set();
 let soon = 0;
 const CONCERNS = [[/^Job/, "/api/v1/jobs"], [/^Webhook|^IncomingWebhook/, "/api/v1/webhooks", "/api/v1/dead-letters"], [/^Plugin/, "/api/v1/plugins"]];
@@ -129,7 +131,12 @@ export const live = new Live(api, {
     for (const [kind, ...paths] of CONCERNS) if (kind.test(event.type) && event.type !== "JobProgress") paths.forEach((path) => pending.add(path));
     if (pending.size && !soon) soon = setTimeout(() => { refresh(...pending); pending.clear(); soon = 0; }, 400);
   },
-  state: (state, more) => { line.set({ state, ...more }); if (state === "live" && more?.again) refresh("/"); },
+  state: (state, more) => {
+    line.set({ state, ...more });
+    clearTimeout(calm);
+    if (more?.again) calm = setTimeout(() => line.set({ state }), NEWS);
+    if (state === "live" && more?.again) refresh("/");
+  },
 });
 
 /** The place up to which this page has heard; 0: nothing yet. */

@@ -33,7 +33,7 @@ def test_three_steps_name_it_and_bring_the_first_event_back(page: Page, tmp_path
         visit.picture(f"first-event-{scheme}")
         too_wide = visit.too_wide
         page.click("#onward")
-        page.wait_for_selector("#hero:has-text('All is well')")
+        page.wait_for_selector("#hero:has-text('version')")
         title = page.title()
         named = asked(server, "GET", "/status")["name"]
 
@@ -149,7 +149,7 @@ def test_a_visit_that_ends_itself_leaves_a_revoked_token(visit: Visit):
 
 
 def test_a_restart_is_survived_and_nothing_of_it_is_missed(visit: Visit):
-    page, server = visit.open("/events"), visit.server
+    page, server = visit.open("/events?filter=back"), visit.server
     port = server.port
 
     server.stop()

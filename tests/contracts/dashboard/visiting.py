@@ -49,7 +49,7 @@ class Visit:
         """A page of the dashboard, with the owner's token in the tab."""
         page = self.page
         if not page.url.startswith(self.server.url):
-            page.goto(f"{self.server.url}/dashboard")
+            page.goto(f"{self.server.url}/dashboard/assets/none")  # any address of it: storage belongs to the origin
         page.evaluate("token => sessionStorage.setItem('appliance.visit', JSON.stringify({token}))", self.server.token)
         page.goto(f"{self.server.url}/dashboard{path}")
         page.wait_for_selector(LIVE, state="attached")
