@@ -70,18 +70,17 @@ function Well({ space }) {
 const Tile = ({ href, label, value, more, warn }) => html`<a class="card tile" href=${href} target=${href.startsWith("/dashboard") ? undefined : "_blank"}><span class="label">${label}</span><span class="value ${warn ? "warn" : ""}">${value}</span><span class="more">${more}</span></a>`;
 
 function Canary({ data }) {
-  const { value, error } = data;
-  if (error?.missing) return html`<${Tile} href="/dashboard/system" label="Canary" value="–" more="not on this version" />`;
-  if (!value) return html`<${Tile} href="/dashboard/system" label="Canary" value="–" more="" />`;
-  const state = canaryState(value);
-  return html`<${Tile} href="/dashboard/system" label="Canary" value=${state.value} more=${state.more} warn=${state.kind !== "good"} />`;
+  const state = data.error?.missing ? { kind: "", value: "–", more: "not on this version" } : data.value ? canaryState(data.value) : { kind: "", value: "–", more: "" };
+  return html`<${Tile} href="/dashboard/system" label="Canary" value=${state.value} more=${state.more} warn=${state.kind === "bad"} />`;
 }
 
+const CANARY = { ok: ["good", "✓"], late: ["bad", "late"], failed: ["bad", "✗"], waiting: ["", "–"], off: ["", "off"] };
+
 export function canaryState(canary) {
-  const well = canary.ok ?? canary.state === "well";
-  const at = canary.at || canary.last_at;
-  if (canary.state === "off" || (!at && well !== false)) return { kind: "good", value: "–", more: canary.state === "off" ? "switched off" : "has not flown yet" };
-  return well ? { kind: "good", value: "✓", more: ago(at) } : { kind: "bad", value: "✗", more: canary.reason || `${ago(at)}, too late` };
+  const [kind, value] = CANARY[canary.state] || CANARY.waiting;
+  const wrong = canary.legs.filter((leg) => leg.state === "late" || leg.state === "failed").map((leg) => leg.name).join(", ");
+  const more = canary.state === "off" ? "switched off" : canary.flown_at ? ago(canary.flown_at) : "has not flown yet";
+  return { kind, value, more: canary.trouble || (wrong ? `${wrong}, ${more}` : more) };
 }
 
 const recent = (q, latest, before, name) => quantile(q, latest, before, name) ?? quantile(q, latest, null, name);
@@ -106,7 +105,7 @@ export function whatNeedsYou(status, hooks, shelf, canary, backups, jobs) {
   }
   if (shelf?.total > 0) add("bad", `${amount(shelf.total, "dead letter")} on the shelf`, "/dashboard/deliveries");
   if (jobs?.failed_last_hour > 0) add("warn", `${amount(jobs.failed_last_hour, "job")} failed in the last hour`, "/dashboard/jobs?status=failed");
-  if (canary && canaryState(canary).kind === "bad") add("bad", `the canary did not arrive in time: ${canaryState(canary).more}`, "/dashboard/system");
+  if (canary && canaryState(canary).kind === "bad") add("bad", `the canary is ${canary.state}: ${canaryState(canary).more}`, "/dashboard/system");
   for (const one of backups?.backups || []) if (one.problem) add("bad", `backup ${one.name} is none: ${one.problem}`, "/dashboard/system/backups");
   return found.sort((a, b) => (a.kind === "bad" ? 0 : 1) - (b.kind === "bad" ? 0 : 1));
 }

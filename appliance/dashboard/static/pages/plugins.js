@@ -1,16 +1,14 @@
 // Plugins: a card for each, what it shows, keeps and offers; parked ones with their reason and the way back.
-import { ago, amount, count } from "../format.js";
+import { ago, amount, count, duration } from "../format.js";
 import { html, useState } from "../html.js";
 import { act, api, refresh, useData } from "../state.js";
 import { Act, Card, Code, Drawer, Empty, Facts, Head, Line, Loaded, Section, Tag, Trouble } from "../ui.js";
 
 const PLUGINS = "/api/v1/plugins";
 const KINDS = { ready: "good", parked: "bad", paused: "warn", starting: "warn", disabled: "" };
-const names = (list) => (list || []).map((one) => (typeof one === "string" ? one : one.name || one.type || `${one.method} ${one.path}`));
-
 export function Plugins({ path: [opened], go }) {
   const full = useData(PLUGINS, { every: 5 }), status = useData(full.error?.missing ? "/status" : null, { every: 5 });
-  const data = full.error?.missing ? { ...status, value: status.value?.plugins } : { ...full, value: full.value && (full.value.plugins || full.value) };
+  const data = full.error?.missing ? { ...status, value: status.value?.plugins } : { ...full, value: full.value?.plugins };
   return html`<${Head} title="Plugins" about="What teaches the appliance your trade" />
     <${Loaded} data=${data} what="The list of plugins">${(all) => (all.length === 0
     ? html`<${Card}><${Empty} icon="plugins" title="No plugins"><p>A plugin is a folder with one Python file. This makes one with a passing test:</p><${Line}>appliance plugin new greeter</${Line}></${Empty}></${Card}>`
@@ -32,7 +30,7 @@ function Plugin({ one, rich, open }) {
 function Panels({ name }) {
   const data = useData(`${PLUGINS}/${encodeURIComponent(name)}/panels`, { every: 5 });
   if (data.error) return data.error.missing ? null : html`<${Trouble} error=${data.error} what="The panel" />`;
-  return (data.value?.panels || data.value || []).map((panel) => html`<div class="panel" key=${panel.title || panel.name}><h3>${panel.title || panel.name}</h3>${panel.error || panel.reason ? html`<p class="bad small">${panel.error || panel.reason}</p>` : html`<${Facts} rows=${Object.entries(panel.values || panel.value || panel.data || {}).map(([key, value]) => [key, shown(value)])} />`}</div>`);
+  return (data.value?.panels || []).map((panel) => html`<div class="panel" key=${panel.title}><h3>${panel.title}</h3>${panel.error ? html`<p class="bad small">${panel.error}</p>` : html`<${Facts} rows=${Object.entries(panel.values).map(([name, value]) => [name, shown(value)])} />`}</div>`);
 }
 
 const shown = (value) => (typeof value === "number" ? count(value) : typeof value === "object" && value !== null ? JSON.stringify(value) : String(value));
@@ -45,11 +43,13 @@ function PluginDrawer({ one, name, rich, close }) {
     ${one.reason && html`<div class="trouble"><strong>${one.reason}</strong>${one.hint && html`<span>${one.hint}</span>`}</div>`}
     ${one.traceback && html`<${Section} title="Last crash"><${Code}>${one.traceback}</${Code}></${Section}>`}
     <${Section} title="Facts"><${Facts} rows=${[["version", one.version], ["since", one.since && ago(one.since)], ["restarts", count(one.restarts)], ["stalls", count(one.stalls)], ["comes", one.bundled ? "with the appliance" : "from your own folder"]]} /></${Section}>
-    ${list("Routes", (one.routes || []).map((route) => html`<li><code>${typeof route === "string" ? route : `${route.method} ${route.path}`}</code> <span class="soft">${[route.scope, route.summary].filter(Boolean).join(" · ")}</span></li>`))}
-    ${list("Events", names(one.events).map((event) => html`<li><a href=${`/dashboard/events?filter=${event}`}>${event}</a></li>`))}
-    ${list("Consumers", (one.consumers || []).map((each) => html`<li>${typeof each === "string" ? each : html`<b>${each.name}</b> <span class="soft">${[(each.on || each.types || []).toString(), each.when, each.lag ? `${count(each.lag)} behind` : "level"].filter(Boolean).join(" · ")}</span>`}</li>`))}
-    ${list("Jobs", names(one.jobs).map((job) => html`<li>${job}</li>`))}${list("Actions", names(one.actions).map((action) => html`<li>${action}</li>`))}${list("Services", names(one.services).map((service) => html`<li>${service}</li>`))}
-    ${Array.isArray(one.config) && one.config.length > 0 && html`<${Section} title="Configuration"><dl class="facts">${one.config.map((key) => html`<dt><code>${key.key || key.name}</code></dt><dd><code>${shown(key.value)}</code> <span class="faint small">${key.origin}</span></dd>`)}</dl></${Section}>`}
+    ${list("Routes", one.routes?.map((route) => html`<li><code>${route.method} ${route.path}</code> <span class="soft">${[route.scope, route.summary].filter(Boolean).join(" · ")}</span></li>`))}
+    ${list("Events", one.events.map((event) => html`<li><a href=${`/dashboard/events?filter=${event}`}>${event}</a></li>`))}
+    ${list("Consumers", one.consumers?.map((each) => html`<li><b>${each.name}</b> <span class="soft">${each.events.join(", ")}${each.when && html` when <code>${each.when}</code>`} · ${each.lag ? `${count(each.lag)} behind` : "level"}${each.failed ? ` · ${count(each.failed)} failed` : ""}</span></li>`))}
+    ${list("Jobs", one.jobs?.map((job) => html`<li><b>${job.type}</b> <span class="soft">${count(job.concurrency)} at once, ${duration(job.timeout)} at most</span></li>`))}
+    ${list("Actions", one.actions?.map((action) => html`<li><b>${action.name}</b> <span class="soft">${action.summary}</span></li>`))}
+    ${list("Services", one.services.map((service) => html`<li>${service}</li>`))}
+    ${one.config?.length > 0 && html`<${Section} title="Configuration"><dl class="facts">${one.config.map((key) => html`<dt><code>${key.key}</code></dt><dd><code>${JSON.stringify(key.value)}</code> <${Tag} kind=${key.origin === "default" ? "" : "accent"}>${key.origin}</${Tag}><div class="faint small">${key.meaning}</div></dd>`)}</dl></${Section}>`}
     ${rich && html`<${Kept} name=${one.name} />`}
   </${Drawer}>`;
 }
@@ -58,8 +58,8 @@ function Kept({ name }) {
   const [prefix, setPrefix] = useState("");
   const data = useData(`${PLUGINS}/${encodeURIComponent(name)}/state?limit=50${prefix ? `&prefix=${encodeURIComponent(prefix)}` : ""}`, { every: 10 });
   if (data.error?.missing) return null;
-  const rows = data.value?.items || data.value?.state || data.value?.values || [];
-  return html`<${Section} title=${`State${data.value ? ` (${count(data.value.count ?? data.value.total ?? rows.length)})` : ""}`}>
+  const rows = data.value?.items || [];
+  return html`<${Section} title=${`State${data.value ? ` (${count(data.value.count)})` : ""}`}>
     <div class="stack tight"><input type="search" placeholder="keys that begin so" aria-label="keys that begin so" value=${prefix} onInput=${(event) => setPrefix(event.target.value)} />
     <${Loaded} data=${data} what="The state">${() => (rows.length === 0 ? html`<p class="soft small">Nothing is kept${prefix ? " under such a key" : ""}.</p>` : rows.map((row) => html`<details><summary><code>${row.key}</code></summary><${Code}>${JSON.stringify(row.value, null, 2)}</${Code}></details>`))}</${Loaded}></div></${Section}>`;
 }

@@ -20,14 +20,15 @@ function Tree() {
     <${Card} flush class="tree"><div class="twig titles"><span>service</span><span>state</span><span class="since">since</span><span class="restarts">restarts</span><span>waiting for, last crash</span></div>${value.tree.map((node) => html`<${Twig} key=${node.name} node=${node} depth=${0} />`)}</${Card}>
     <div class="over"><${Card} title="This appliance"><${Facts} rows=${[["name", value.name], ["version", value.version], ["process", value.pid], ["running", duration(value.uptime_s)], ["addresses", value.urls.join("  ")], ["data", html`<code>${value.data}</code>`], ["storage", value.storage.kind], ["when opened", `${amount(value.storage.events, "event")}, ${count(value.storage.verified)} checked, ${count(value.storage.lost)} lost`], ["notes", value.storage.notes.join("; ")]]} /></${Card}>
     <${Card} title="Counts"><${Facts} rows=${Object.entries(value.counts).map(([name, number]) => [name, count(number)])} /></${Card}></div>
-    ${canary.value && html`<${Card} title="Canary"><p class="soft small">A marked event travels each leg, and is measured against the promise.</p><${Facts} rows=${legsOf(canary.value)} /></${Card}>`}`}</${Loaded}>`;
+    ${canary.value && html`<${Canary} canary=${canary.value} />`}`}</${Loaded}>`;
 }
 
-function legsOf(canary) {
-  const legs = Array.isArray(canary.legs) ? canary.legs.map((leg) => [leg.name, leg]) : Object.entries(canary.legs || {});
-  const said = (leg) => (typeof leg === "number" ? duration(leg / 1000) : [leg.ms ?? leg.latency_ms ? duration((leg.ms ?? leg.latency_ms) / 1000) : leg.ok === false ? "did not arrive" : "–", leg.promise_ms && `of ${duration(leg.promise_ms / 1000)} promised`].filter(Boolean).join(" "));
-  return [["last flight", canary.at || canary.last_at ? ago(canary.at || canary.last_at) : "none yet"], ...legs.map(([name, leg]) => [name, said(leg)])];
-}
+const LEGS = { ok: "good", late: "bad", failed: "bad", waiting: "" };
+const ms = (value) => (value == null ? "–" : duration(value / 1000));
+const Canary = ({ canary }) => html`<${Card} flush title="Canary" more=${html`<span class="soft small">${canary.state === "off" ? "switched off: telemetry.canary" : canary.flown_at ? `flew ${ago(canary.flown_at)}` : "has not flown yet"}</span>`}>
+  ${canary.trouble && html`<p class="note warn">${canary.trouble}</p>`}
+  <div class="scroll"><table class="folds" id="canary"><thead><tr><th>Leg</th><th>State</th><th class="num">Last</th><th class="num">Half within</th><th class="num">95 of 100</th><th class="num">99 of 100</th><th class="num">Promised</th><th class="num">Missed</th></tr></thead>
+  <tbody>${canary.legs.map((leg) => html`<tr key=${leg.name}><td><strong>${leg.name}</strong></td><td><${Tag} kind=${LEGS[leg.state]}>${leg.state}</${Tag}></td><td class="num" data-label="last">${ms(leg.last_ms)}</td><td class="num" data-label="half within">${ms(leg.p50_ms)}</td><td class="num" data-label="95 of 100">${ms(leg.p95_ms)}</td><td class="num" data-label="99 of 100">${ms(leg.p99_ms)}</td><td class="num" data-label="promised">${ms(leg.promised_ms)} <span class="faint small">for ${Math.round(leg.quantile * 100)} of 100</span></td><td class="num" data-label="missed">${count(leg.misses)} <span class="faint small">of ${count(leg.runs)}</span></td></tr>`)}</tbody></table></div></${Card}>`;
 
 function Twig({ node, depth }) {
   const waits = [node.waiting, node.crash && html`<span class="bad">${node.crash}</span> <span class="faint">${ago(node.crashed)}</span>`].filter(Boolean);
