@@ -67,6 +67,13 @@ class Served:
             assert self._process.stdout is not None
             self._process.stdout.close()
 
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
     def restart(self) -> None:
         """The same server on the same data. It has another port afterwards."""
         self.stop()

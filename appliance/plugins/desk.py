@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import trio
 
-from appliance.api import Log, Rejected, Unavailable
+from appliance.api import Log, Rejected
 from appliance.model.event import Draft, Event
 from appliance.model.jobs import JobOrder, Planned
 from appliance.model.state import StateChange, StateCheck
@@ -111,9 +111,7 @@ class Desk(Generic[C]):
         )
 
     async def plan(self, order: JobOrder) -> Planned:
-        """Raises what `Jobs.plan` raises; Unavailable: there is no queue."""
-        if self.ports.jobs is None:
-            raise Unavailable("no jobs can be queued here")
+        """Raises what `Jobs.plan` raises."""
         return await self.ports.jobs.plan(order)
 
     def new_id(self) -> str:

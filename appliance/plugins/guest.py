@@ -101,8 +101,7 @@ class Guest:
                 await self._services.run(task_status=task_status)
         finally:
             self.desk = self.consumers = None
-            if self._ports.jobs is not None:
-                self._ports.jobs.forget(self.name)
+            self._ports.jobs.forget(self.name)
             with trio.CancelScope(shield=True), trio.move_on_after(DRAIN_GRACE):
                 await desk.http.aclose()
 
@@ -173,8 +172,6 @@ class Guest:
         self.routes = routes
 
     def _offer_jobs(self, declared: Declarations, desk: Desk[Any]) -> None:
-        if self._ports.jobs is None:
-            return
         for work in declared.jobs:
             try:
                 self._ports.jobs.register(job_type(work, desk, self.failed))

@@ -187,7 +187,7 @@ class Handling:
             detail=crash.traceback,
         )
         log.error("event given up", consumer=self.source, event_id=event.id, tries=tries, reason=letter.reason)
-        while self._desk.ports.shelf is not None:
+        while True:
             try:
                 await self._desk.ports.shelf.put(space.key, letter)
                 break

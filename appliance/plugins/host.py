@@ -72,8 +72,8 @@ class Host:
         mount: Mount,
         outside: Outside,
         world: World,
-        jobs: Jobs | None = None,
-        shelf: Shelf | None = None,
+        jobs: Jobs,
+        shelf: Shelf,
         watch: StallWatch | None = None,
         limits: Limits | None = None,
     ) -> None:
@@ -110,8 +110,7 @@ class Host:
             limits or Limits(),
         )
         self._guests = {one.name: Guest(one, self._ports) for one in found if one.enabled or one.problem}
-        if shelf is not None:
-            shelf.serve(KIND, self._again)
+        shelf.serve(KIND, self._again)
         self._supervisor = Supervisor(
             self.name, [Child(guest, OnCrash.PARK, limits=AT_ONCE) for guest in self._guests.values()], world=world
         )

@@ -20,7 +20,7 @@ from appliance.egress.webhooks.addresses import PORTS, Guard
 from appliance.egress.webhooks.sender import Judged, Resolve
 from appliance.plugins.encoding import encoded
 
-__all__ = ["Client", "Outside"]
+__all__ = ["Client", "Outside", "places_named"]
 
 MOST_READ = 16 * 1024 * 1024  # bytes of an answer
 CONNECTIONS = 10  # of one plugin at once
@@ -38,7 +38,7 @@ class Outside:
 
     def client(self, config: object) -> Client:
         """For one plugin, with connections of its own."""
-        return Client(self.guard, self.resolve, frozenset(_named(msgspec.to_builtins(config))))
+        return Client(self.guard, self.resolve, frozenset(places_named(msgspec.to_builtins(config))))
 
 
 class Client:
@@ -125,7 +125,7 @@ def _place(url: str) -> tuple[str, int]:
     return host.lower(), port or PORTS[parts.scheme]
 
 
-def _named(value: Any) -> Iterator[tuple[str, int]]:
+def places_named(value: Any) -> Iterator[tuple[str, int]]:
     """The places that URLs anywhere in a config name."""
     if isinstance(value, str) and value.startswith(("http://", "https://")):
         try:
@@ -134,7 +134,7 @@ def _named(value: Any) -> Iterator[tuple[str, int]]:
             return  # not a URL after all; asking it would say so
     elif isinstance(value, dict):
         for inner in value.values():
-            yield from _named(inner)
+            yield from places_named(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _named(inner)
+            yield from places_named(inner)

@@ -67,6 +67,6 @@ class Ports:
     retain: Callable[[str, Mapping[str, float]], None]  # (plugin, {category: seconds}); raises to refuse the plugin
     mount: Mount
     outside: Outside
-    jobs: Jobs | None = None
-    shelf: Shelf | None = None
+    jobs: Jobs
+    shelf: Shelf
     limits: Limits = field(default_factory=Limits)  # of each service

@@ -234,3 +234,79 @@ def test_new_plugin_is_live_with_every_door_by_following_the_scaffold(tmp_path, 
     assert "GreeterArrived" in asyncapi
     assert panels["panels"][0]["values"] == {"guests": 1}
     assert (kept["count"], kept["items"][0]["key"]) == (1, "anna")
+
+
+COUNTING = """
+@plugin.on("ThingMade", retry="")
+async def count(ctx, event):
+    async with ctx.transaction() as tx:
+        seen = await tx.get(event.data.name) or 0
+        tx.put(event.data.name, seen + 1)
+"""
+
+
+def test_consumer_misses_nothing_when_the_process_is_killed(tmp_path, shelf):
+    """At least once: what was in hand at the kill may come again, and nothing is left out."""
+    write(shelf, "counts", COUNTING)
+    names = [str(n) for n in range(300)]
+    with served(tmp_path, shelf) as (server, client):
+        for killed in range(3):
+            part = names[killed * 100 : killed * 100 + 100]
+            events = [{"type": "ThingMade", "stream": f"thing-{name}", "data": {"name": name}} for name in part]
+            assert httpx.post(
+                f"{server.url}/api/v1/events", json=events, headers=client.headers, trust_env=False
+            ).is_success
+            server.kill()
+            server.start()
+
+        def level() -> Any:
+            found = httpx.get(f"{server.url}/api/v1/plugins/counts", headers=client.headers, trust_env=False).json()
+            return found["state"] == "ready" and found["consumers"][0]["lag"] == 0 and found
+
+        until(level)
+        found = httpx.get(
+            f"{server.url}/api/v1/plugins/counts/state?limit=1000", headers=client.headers, trust_env=False
+        ).json()
+
+    counts = {one["key"]: one["value"] for one in found["items"]}
+    assert sorted(counts) == sorted(names)
+    assert all(1 <= count <= 4 for count in counts.values())
+
+
+def test_management_is_for_admins_and_says_what_is_not_there(tmp_path, shelf):
+    write(
+        shelf,
+        "acts",
+        """
+        @plugin.action("greet", summary="Says hello.")
+        async def greet(ctx, name):
+            return f"hello, {name}"
+        @plugin.action("fails")
+        async def fails():
+            raise ValueError("not today")
+        """,
+    )
+    with served(tmp_path, shelf) as (_, client):
+        reader = client.post("/api/v1/tokens", json={"scopes": ["read"]}).json()["token"]
+        weak = {"authorization": f"Bearer {reader}"}
+        path = "/api/v1/plugins"
+        refused = [
+            client.get(path, headers=weak).status_code,
+            client.post(f"{path}/acts/restart", headers=weak).status_code,
+        ]
+        said = client.post(f"{path}/acts/actions/greet", json={"name": "anna"}).json()
+        codes = [
+            client.post(f"{path}/acts/actions/greet", json={"nam": "anna"}).status_code,
+            client.post(f"{path}/acts/actions/greet", json=["anna"]).status_code,
+            client.post(f"{path}/acts/actions/great").status_code,
+            client.post(f"{path}/acts/actions/fails").status_code,
+            client.post(f"{path}/nobody/restart").status_code,
+            client.get(f"{path}/nobody").status_code,
+            client.get(f"{path}/acts/state?limit=0").status_code,
+        ]
+        again = client.post(f"{path}/acts/restart").json()
+
+    assert refused == [403, 403]
+    assert said == {"result": "hello, anna"}
+    assert codes == [422, 422, 404, 500, 404, 404, 422]
+    assert (again["state"], again["failures"]) == ("ready", {})
