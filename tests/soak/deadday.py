@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import aclosing
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -35,7 +34,8 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 LARGE = 5 * 1024 * 1024
 CHUNK = b"x" * 65536
 
-Answer = Callable[[], AsyncGenerator[bytes, None]]
+Step = tuple[float, bytes]  # seconds, and what is sent then
+Answer = Callable[[], Iterator[Step]]
 
 
 @dataclass
@@ -101,12 +101,13 @@ class Network(httpcore.AsyncNetworkBackend):
 
 
 class Line(httpcore.AsyncNetworkStream):
-    """One connection. A request that has come whole is answered by a generator of bytes."""
+    """One connection. A request that has come whole is answered step by step."""
 
     def __init__(self, post: Post) -> None:
         self._post = post
         self._request = b""
-        self._answer: AsyncGenerator[bytes, None] | None = None
+        self._answer: Iterator[Step] = iter(())
+        self._asked = b""  # the request that is being answered
         self._left = b""
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -117,58 +118,50 @@ class Line(httpcore.AsyncNetworkStream):
         head, _, body = self._request.partition(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
         if len(body) >= length:
-            self._answer = self._answering(self._request)
-            self._request = b""
+            self._answer, self._asked, self._request = self._post.answer(), self._request, b""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        if not self._left and self._answer is not None:
-            self._left = await anext(self._answer, b"")
+        if not self._left:
+            pause, self._left = next(self._answer, (0.0, b""))
+            await trio.sleep(pause)
+            self._begin()
         found, self._left = self._left[:max_bytes], self._left[max_bytes:]
         return found
 
+    def _begin(self) -> None:
+        if self._asked:
+            self._post.took(self._asked)
+        self._asked = b""
+
     async def aclose(self) -> None:
-        if self._answer is not None:
-            await self._answer.aclose()
+        await trio.lowlevel.checkpoint()
 
     def get_extra_info(self, info: str) -> object:
         return None
 
-    async def _answering(self, request: bytes) -> AsyncGenerator[bytes, None]:
-        told = False
-        async with aclosing(self._post.answer()) as parts:
-            async for part in parts:
-                if not told:
-                    told = True
-                    self._post.took(request)
-                yield part
+
+def healthy() -> Iterator[Step]:
+    yield 0.02, OK
 
 
-async def healthy() -> AsyncGenerator[bytes, None]:
-    await trio.sleep(0.02)
-    yield OK
+def slow() -> Iterator[Step]:
+    yield 100, OK
 
 
-async def slow() -> AsyncGenerator[bytes, None]:
-    await trio.sleep(100)
-    yield OK
-
-
-async def dripping() -> AsyncGenerator[bytes, None]:
-    yield b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n"
+def dripping() -> Iterator[Step]:
+    yield 0, b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n"
     while True:
-        await trio.sleep(5)
-        yield b"x"
+        yield 5, b"x"
 
 
-async def huge() -> AsyncGenerator[bytes, None]:
-    yield b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % LARGE
+def huge() -> Iterator[Step]:
+    yield 0, b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % LARGE
     for _ in range(LARGE // len(CHUNK)):
-        yield CHUNK
+        yield 0, CHUNK
 
 
-async def leaving() -> AsyncGenerator[bytes, None]:
-    await trio.sleep(0.02)
-    yield b"HTTP/1.1 200 O"
+def leaving() -> Iterator[Step]:
+    yield 0.02, b"HTTP/1.1 200 O"
 
 
 ANSWERS: dict[str, Answer] = {"slow": slow, "dripping": dripping, "huge": huge, "leaving": leaving}
