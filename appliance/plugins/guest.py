@@ -142,6 +142,7 @@ class Guest:
         self._ports.retain(self.name, declared.retention)
         self._declare(declared)
         handlings = [Handling(one, desk, self.failed) for one in declared.consumers]
+        self._refuse_passing(declared)
         self._mount(declared)
         self._offer_jobs(declared, desk)
         return declared, desk, handlings
@@ -160,6 +161,14 @@ class Guest:
                 self._ports.catalog.declare(type, self.name)
             except Rejected as error:
                 raise Misdeclared(error.message, hint=error.hint) from error
+
+    def _refuse_passing(self, declared: Declarations) -> None:
+        """What is not stored cannot be told later, and a consumer of it would wait for ever."""
+        for consumer in declared.consumers:
+            for name in consumer.names:
+                type = self._ports.catalog.find(name)
+                if type is not None and not type.stored:
+                    raise Misdeclared(f"{consumer.ask.what}: {name} is not stored, so nobody can be told of it later")
 
     def _mount(self, declared: Declarations) -> None:
         reception = Reception(self.name, lambda: self.desk, lambda: self.crash, self.failed)

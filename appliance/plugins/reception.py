@@ -107,7 +107,7 @@ class Reception:
         return Unavailable(
             f"plugin {self.plugin} does not run{because}",
             hint=crash.hint if because and crash.hint else f"an admin begins it again: plugin restart {self.plugin}",
-            retry_after=30,
+            retry_after=30 if crash.reason else 1,  # without a reason it is only being loaded
         )
 
     def _failed(self, what: str, error: Exception, request: Request) -> PluginFailed:

@@ -228,7 +228,7 @@ class Rig:
         (stored,) = await Door(self.log).write(who, [labelled(draft, who, memory=memory)])
         return stored
 
-    async def act(self, name: str, event: Any = None, **arguments: Any) -> Any:
+    async def act(self, name: str, /, event: Any = None, **arguments: Any) -> Any:
         """Ask for an action; what it gives."""
         if name not in self._declared.actions:
             raise NotFound(f"the plugin declares no action {name!r}", hint=closest(name, self._declared.actions))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import msgspec
 import pytest
@@ -509,3 +510,77 @@ async def test_flood_of_events_is_bounded(write, hosting, autojump_clock):
 
     assert (flood.status, burst.status) == (204, 422)
     assert len(running.ledger.events) == 500
+
+
+async def test_consumer_of_what_is_not_stored_is_refused(write, hosting, autojump_clock):
+    write("waits", '@plugin.on("JobProgress")\nasync def look(event): ...\n')
+    async with hosting() as running:
+        assert "JobProgress is not stored" in (await running.until("waits", "parked")).reason
+
+
+async def test_event_that_is_not_stored_is_told_and_forgotten(write, hosting, autojump_clock):
+    write(
+        "says",
+        """
+        @plugin.event(stream="mood-{who}", stored=False)
+        class Felt:
+            who: str
+        @plugin.event(stream="fact-{who}")
+        class Known:
+            who: str
+        @plugin.route("POST", "/feel", scope="write")
+        async def feel(ctx):
+            receipt = await ctx.emit(Felt("anna"))
+            async with ctx.transaction() as tx:
+                tx.emit(Known("anna"))
+                tx.emit(Felt("ben"))
+            return receipt
+        """,
+    )
+    async with hosting() as running:
+        receipt = msgspec.json.decode((await running.ask("POST", "/feel")).body)
+
+    assert receipt["position"] == -1
+    assert [event.stream for event in running.ledger.told] == ["mood-anna", "mood-ben"]
+    assert [event.type for event in running.ledger.events] == ["Known"]
+
+
+OUT = """
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Config:
+    endpoint: str = ""
+
+plugin = Plugin("asks", config=Config)
+
+@plugin.route("POST", "/ask", scope="write")
+async def ask(ctx, request):
+    wish = await request.json()
+    reply = await ctx.http.request("POST", wish["url"], json={"a": 1}, timeout=2.0)
+    return {"status": reply.status, "said": reply.json()}
+"""
+
+
+async def test_other_servers_are_asked_if_they_are_public_or_the_config_names_them(write, hosting):
+    async def answer(stream: trio.SocketStream) -> None:
+        seen = b""
+        while b'{"a":1}' not in seen:
+            seen += await stream.receive_some()
+        await stream.send_all(b'HTTP/1.1 201 Created\r\nContent-Length: 8\r\nConnection: close\r\n\r\n{"b": 2}')
+
+    write("asks", OUT)
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
+        port = listener.socket.getsockname()[1]
+        url = f"http://localhost:{port}/v1"
+        async with hosting({"asks": {"endpoint": url}}) as running:
+            named = await running.ask("POST", "/ask", json.dumps({"url": url}).encode())
+            refused = [
+                (await running.ask("POST", "/ask", json.dumps({"url": other}).encode())).status
+                for other in ("http://localhost:1/", "http://10.0.0.1/", "ftp://x/", "http://u:p@a.example/")
+            ]
+            nursery.cancel_scope.cancel()
+
+    assert msgspec.json.decode(named.body) == {"status": 201, "said": {"b": 2}}
+    assert refused == [400, 400, 422, 422]

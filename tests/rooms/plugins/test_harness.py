@@ -187,3 +187,79 @@ async def test_folder_is_run_as_well(write, autojump_clock):
         assert await rig.panel("P") == {"n": 1}
 
     assert load(folder).name == "cards"
+
+
+def shop() -> Plugin:
+    plugin = Plugin("shop")
+
+    @plugin.event(stream="order-{order_id}")
+    @dataclass(frozen=True)
+    class OrderPlaced:
+        order_id: str
+
+    @plugin.route("PUT", "/orders/{order_id}", scope="write")
+    async def place(ctx, request, order_id):
+        async with ctx.transaction(key=request.idempotency_key) as tx:
+            tx.put(order_id, {"by": request.caller.subject, "memory": request.memory})
+            tx.emit(OrderPlaced(order_id))
+        return {"memory": ctx.memory}
+
+    @plugin.route("GET", "/orders/{order_id}", scope="read", blocking=True)
+    def show(order_id, ctx):
+        if order_id == "bug":
+            raise KeyError("bug")
+        return trio.from_thread.run(ctx.get, order_id)
+
+    @plugin.on(OrderPlaced, retry="1s")
+    async def bill(ctx, event):
+        if event.data.order_id == "odd":
+            raise ValueError("odd")
+        await ctx.enqueue(print_bill, order_id=event.data.order_id, key=event.id)
+
+    @plugin.on("JobCompleted")
+    async def note(ctx, event):
+        async with ctx.transaction() as tx:
+            tx.put(f"done/{event.data.job_id}", event.data.result)
+
+    @plugin.job(retry="1s 5s", blocking=True)
+    def print_bill(order_id):
+        return f"bill of {order_id}"
+
+    @plugin.action("greet")
+    async def greet(name):
+        return f"hello, {name}"
+
+    return plugin
+
+
+async def test_a_story_through_every_door_takes_no_time(autojump_clock):
+    async with harness(shop()) as app:
+        placed = await app.request("PUT", "/orders/7?memory=work", memories=("work", "home"), subject="anna")
+        results = await app.run_jobs()
+        shown = await app.request("GET", "/orders/7")
+        done = await app.ctx.count("done/")
+        said = await app.act("greet", name="ben")
+        refused = await app.request("PUT", "/orders/7", scopes=("read",))
+        missing = await app.request("GET", "/nowhere")
+
+    assert placed.json() == {"memory": "work"}
+    assert results == ["bill of 7"]
+    assert shown.json() == {"by": "anna", "memory": "work"}
+    assert (done, said) == (1, "hello, ben")
+    assert (refused.status, missing.status) == (403, 404)
+    assert [event.type for event in app.stored] == ["OrderPlaced", "JobQueued", "JobStarted", "JobCompleted"]
+
+
+async def test_what_goes_wrong_in_the_plugin_comes_out_as_it_is(autojump_clock):
+    async with harness(shop()) as app:
+        with pytest.raises(KeyError, match="bug"):
+            await app.request("GET", "/orders/bug")
+        await app.request("PUT", "/orders/odd")
+        with pytest.raises(ValueError, match="odd"):
+            await app.settle()
+        await app.emit("JobCompleted", {"job_id": "9", "job_type": "PrintBill", "result": 7}, stream="job-9")
+        await app.settle()
+        kept = await app.ctx.get("done/9")
+
+    assert kept == 7
+    assert [letter.source for letter in app.shelf.letters] == ["shop: bill"]
