@@ -242,7 +242,7 @@ class Telemetry(msgspec.Struct, frozen=True):
             'a line for each event and connection, without what anybody wrote; "auto": if the lines are JSON', live=True
         ),
     ] = "auto"
-    rate: Annotated[int, Doc("such lines in a second; more are counted and told in one", live=True, least=1)] = 500
+    rate: Annotated[int, Doc("such lines in a second; more are counted and told in one", live=True, least=1)] = 200
     otlp: Annotated[
         str, Doc('where traces go (OTLP over HTTP), as "http://127.0.0.1:4318"; needs the extra otel; empty: nowhere')
     ] = ""

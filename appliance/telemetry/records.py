@@ -16,7 +16,7 @@ import msgspec
 
 from appliance.model.event import Event
 from appliance.model.tracing import label_of, trace_id
-from appliance.telemetry.redact import anonymous
+from appliance.telemetry.redact import scrubbed
 
 __all__ = ["Facts", "Level", "connection_record", "event_record", "facts", "level_of"]
 
@@ -25,6 +25,7 @@ Level = Literal["debug", "info", "warning"]
 SUBSYSTEM = "events"
 
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_NONE = re.compile(r"ns_|mm_[a-z]+_|whsec_|eyJ|(?:\d{1,3}\.){3}\d")  # secrets and addresses that look like an id
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -100,14 +101,14 @@ def connection_record(
         "client_ip": address,
     }
     if subject:
-        said["user_id"] = subject
+        said["user_id"] = scrubbed(subject)  # a token's name, which somebody chose
     if not opened:
         said |= {"duration_s": None if seconds is None else round(seconds, 3), "reason": reason or "left"}
     return said
 
 
 def _name(value: object) -> str | None:
-    if isinstance(value, str) and _ID.fullmatch(value) and anonymous(value) == value:
+    if isinstance(value, str) and _ID.fullmatch(value) and _NONE.search(value) is None:
         return value
     return None
 

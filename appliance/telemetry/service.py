@@ -23,6 +23,7 @@ from appliance.model.buckets import Buckets
 from appliance.model.clients import Visitor
 from appliance.model.event import Event
 from appliance.model.tracing import label_of
+from appliance.telemetry.logs import VETTED
 from appliance.telemetry.records import Level, connection_record, event_record, facts
 from appliance.telemetry.spans import Spans
 from appliance.telemetry.tally import Tally
@@ -218,7 +219,7 @@ class Telemetry:
             item = self._inbox.popleft()
             number += 1
             level, text, fields = _written(item) if isinstance(item, Event) else item
-            getattr(log, level)(text, **fields)
+            getattr(log, level)(text, **fields, **{VETTED: True})
             if number % TURN == 0:
                 await trio.lowlevel.checkpoint()
 

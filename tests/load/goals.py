@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.load import fangoals, hooks, jobs, requests, servers
+from tests.load import fangoals, hooks, jobs, requests, servers, telemetry
 from tests.load.arena import Arena
 from tests.load.contest import Contest, Goal
 from tests.load.data import fill
@@ -245,4 +245,5 @@ CONTESTS: dict[str, Callable[[Arena], Contest]] = (
     | fangoals.CONTESTS
     | hooks.CONTESTS
     | jobs.CONTESTS
+    | telemetry.CONTESTS
 )

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import structlog
 
-from appliance.telemetry.logs import Logs
+from appliance.telemetry.logs import VETTED, Logs
 from appliance.telemetry.outlet import Outlet
 
 
@@ -183,3 +183,15 @@ def test_a_descriptor_that_somebody_made_non_blocking_is_waited_for(pipe):
         got += pipe.text()
 
     assert outlet.dropped == 0
+
+
+def test_a_line_whose_writer_has_looked_at_it_is_not_searched_again(pipe, logs):
+    logs.form = "json"
+    room = structlog.get_logger("events")
+
+    room.info("event", said="Bearer abcdefgh", **{VETTED: True})
+    room.info("event", said="Bearer abcdefgh")
+
+    first, second = map(msgspec.json.decode, lines(pipe, logs))
+    assert (first["said"], second["said"]) == ("Bearer abcdefgh", "(hidden)")
+    assert VETTED not in first
