@@ -298,13 +298,13 @@ def test_e2e_telemetry_pipeline(server: Recorded):
         job = ask(server, "embedding", id)
         screen.until(lambda message: (message["type"], message.get("job_id")) == ("JobCompleted", job))
         screen.note(id, operation="job")
+        assert eventually(lambda: queue_depth(server.records()))  # told every five seconds while somebody listens
     after = grown(server, 'events_emitted_total{type="JobCompleted"}', before)
 
     records = eventually(lambda: _about(server, job, "JobCompleted"), patience=10)
     assert [record["event.type"] for record in records] == ["JobQueued", "JobStarted", "JobCompleted"]
     assert {record["event.note_id"] for record in records} == {id}
     assert throughput(server.records())["NoteUpdated"] > 0
-    assert eventually(lambda: queue_depth(server.records()), patience=10)
     for type, count in (("NoteCreated", 1), ("NoteUpdated", 2), ("JobCompleted", 1)):
         row = f'events_emitted_total{{type="{type}"}}'
         assert after[row] - before.get(row, 0.0) == count
