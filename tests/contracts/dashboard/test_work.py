@@ -66,7 +66,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plugins")
     for name, text in {"bakery": BAKERY, "cellar": BROKEN}.items():
         (folder / name).mkdir()
-        (folder / name / "plugin.toml").write_text(f'name = "{name}"\nversion = "1.0"\nsummary = "{name}"\n')
+        (folder / name / "plugin.toml").write_text(f'name = "{name}"\nversion = "1.0"\napi = 1\nsummary = "{name}"\n')
         (folder / name / "plugin.py").write_text(text)
     return folder
 
