@@ -72,7 +72,7 @@ class Transaction(State, Protocol):
             index: what `where` finds it by; it replaces what the value had.
 
         Raises:
-            Rejected: JSON cannot hold it, or a key is empty or too long.
+            Rejected: JSON cannot hold it. A key that cannot be is refused when the block is left.
         """
         ...
 

@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 import msgspec
@@ -84,9 +83,9 @@ def show(desk: Desk, name: str) -> None:
 @with_desk
 def state(desk: Desk, name: str, prefix: str, after: str) -> None:
     """Show what a plugin keeps, by key."""
-    query = f"prefix={quote(prefix)}&after={quote(after)}"
+    query = {"prefix": prefix, "after": after}
     with desk.client() as client:
-        found: dict[str, Any] = client.run(rest("GET", f"{PATH}/{quote(name)}/state?{query}"))
+        found: dict[str, Any] = client.run(rest("GET", f"{PATH}/{name}/state", query=query))
     rows = [(one["key"], one["version"], json.dumps(one["value"], ensure_ascii=False)) for one in found["items"]]
     desk.show(found, table(rows, ("key", "version", "value"), desk.paint) if rows else "nothing is kept")
     desk.note(f"\n{len(rows)} of {found['count']}" + (f"; go on: --after {found['next']}" if found["next"] else ""))
@@ -98,7 +97,7 @@ def state(desk: Desk, name: str, prefix: str, after: str) -> None:
 def restart(desk: Desk, name: str) -> int:
     """Load a plugin afresh, code and configuration, parked or not."""
     with desk.client() as client:
-        row: dict[str, Any] = client.run(rest("POST", f"{PATH}/{quote(name)}/restart"))
+        row: dict[str, Any] = client.run(rest("POST", f"{PATH}/{name}/restart"))
     desk.show(row, card(row, desk.paint) if row["state"] != "ready" else f"{name} is ready")
     return Exit.DONE if row["state"] == "ready" else Exit.FAILED
 
@@ -115,7 +114,7 @@ def act(desk: Desk, name: str, action: str, arguments: str) -> None:
     except ValueError as error:
         raise Rejected(f"the arguments are no JSON: {error}", hint="""write '{"name": "value"}'""") from error
     with desk.client() as client:
-        found: dict[str, Any] = client.run(rest("POST", f"{PATH}/{quote(name)}/actions/{quote(action)}", given))
+        found: dict[str, Any] = client.run(rest("POST", f"{PATH}/{name}/actions/{action}", given))
     desk.show(found, json.dumps(found["result"], ensure_ascii=False, indent=2))
 
 
@@ -177,7 +176,7 @@ def _running(desk: Desk, name: str) -> dict[str, Any] | None:
     """How a server has it; None: none runs here, or it does not know it."""
     try:
         with desk.client(timeout=5.0) as client:
-            found: dict[str, Any] = client.run(rest("GET", f"{PATH}/{quote(name, safe='')}"))
+            found: dict[str, Any] = client.run(rest("GET", f"{PATH}/{name}"))
             return found
     except (Unreachable, NotFound):
         return None

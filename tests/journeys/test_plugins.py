@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.commands import caller
 from tests.served import Served, serving
 
 GOOD = """
@@ -310,3 +312,33 @@ def test_management_is_for_admins_and_says_what_is_not_there(tmp_path, shelf):
     assert said == {"result": "hello, anna"}
     assert codes == [422, 422, 404, 500, 404, 404, 422]
     assert (again["state"], again["failures"]) == ("ready", {})
+
+
+def test_command_line_shows_restarts_and_asks(tmp_path, shelf, capfd, monkeypatch):
+    write(
+        shelf,
+        "acts",
+        """
+        @plugin.action("keep", summary="Keeps it.")
+        async def keep(ctx, value):
+            async with ctx.transaction() as tx:
+                tx.put("a key", value)
+            return value
+        """,
+    )
+    with served(tmp_path, shelf) as (server, _):
+        call = caller(server, capfd, monkeypatch)
+        asked = call("plugin", "act", "acts", "keep", '{"value": [1, "ä"]}')
+        kept = call("plugin", "state", "acts", "--prefix", "a k")
+        shown = call("plugin", "show", "acts", "--json")
+        card = call("plugin", "show", "acts")
+        again = call("plugin", "restart", "acts")
+        wrong = [call("plugin", "restart", "nobody").code, call("plugin", "act", "acts", "keep", "{").code]
+
+    assert json.loads(asked.out) == [1, "ä"]
+    assert '[1, "ä"]' in kept.out
+    assert "1 of 1" in kept.err
+    assert (shown.json["state"], shown.json["actions"][0]["arguments"]) == ("ready", ["value"])
+    assert "keep  value      Keeps it." in card.out
+    assert again.out == "acts is ready\n"
+    assert wrong == [5, 4]
