@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.load import fangoals, hooks, jobs, requests, servers, telemetry
+from tests.load import dashboard, fangoals, hooks, jobs, requests, servers, telemetry
 from tests.load.arena import Arena
 from tests.load.contest import Contest, Goal
 from tests.load.data import fill
@@ -244,6 +244,7 @@ CONTESTS: dict[str, Callable[[Arena], Contest]] = (
     {function.__name__: function for function in (append, lone, batched, store, version, read, category, poke, start)}
     | fangoals.CONTESTS
     | hooks.CONTESTS
+    | dashboard.CONTESTS
     | jobs.CONTESTS
     | telemetry.CONTESTS
 )

@@ -1,5 +1,5 @@
 // One event: what it says, where it went, and why not elsewhere.
-import { amount, clock, count, duration, exactly, moment } from "../format.js";
+import { amount, clock, count, duration, exactly } from "../format.js";
 import { html } from "../html.js";
 import { useData } from "../state.js";
 import { Code, Drawer, Facts, Line, Section, Trouble } from "../ui.js";
@@ -28,7 +28,7 @@ export function EventDrawer({ id, row, close, go }) {
     </${Section}>
     ${known.chain.length > 0 && html`<${Section} title="What it belongs to"><ul class="legs">${known.chain.map((link) => html`<li class="leg"><span aria-hidden="true">${link.relation === "cause" ? "←" : link.relation === "effect" ? "→" : "·"}</span><span><a href=${`/dashboard/events/${link.event_id}${location.search}`}>${link.type}</a> <span class="soft">${link.stream}</span></span><span class="faint small">${RELATION[link.relation]}</span></li>`)}</ul></${Section}>`}
     <${Section} title="Facts"><${Facts} rows=${[
-      ["accepted", `${moment(known.accepted_at)} · ${clock(known.accepted_at)}`], ["by", [known.actor?.kind, known.actor?.name || known.actor?.id].filter(Boolean).join(" ")], ["type", known.event_type],
+      ["accepted", known.accepted_at], ["by", [known.actor?.kind, known.actor?.name || known.actor?.id].filter(Boolean).join(" ")], ["type", known.event_type],
       ["stream", html`<a href=${`/dashboard/events?filter=${encodeURIComponent(known.stream)}`}>${known.stream}</a> @ ${known.position}`], ["memory", known.memory], ["correlation", known.correlation_id], ["caused by", known.causation_id],
     ]} /></${Section}>`}
     <${Section} title="The same in a terminal"><div class="stack tight"><${Line}>${`appliance event ${why.error?.missing ? "trace" : "why"} ${id}`}</${Line}></div></${Section}>

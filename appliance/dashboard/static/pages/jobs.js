@@ -1,7 +1,7 @@
 // Jobs: what is queued, what runs and how far it is, what failed.
 import { ago, amount, count, duration, moment, short } from "../format.js";
 import { html } from "../html.js";
-import { act, api, progress, queue, refresh, useCell, useData } from "../state.js";
+import { act, api, progress, refresh, useCell, useData } from "../state.js";
 import { Act, Card, Code, Drawer, Empty, Facts, Head, Loaded, Progress, Section, Tag, Trouble } from "../ui.js";
 
 const JOBS = "/api/v1/jobs";
@@ -13,13 +13,13 @@ export function Jobs({ path: [opened], query, go }) {
   const status = query.get("status") || "";
   const data = useData(`${JOBS}?limit=100${status ? `&status=${status}` : ""}`, { every: 5 });
   const held = useData(`${JOBS}/status`, { every: 15 }).value;
-  const now = useCell(queue), running = useCell(progress);
+  const running = useCell(progress);
   const to = (id) => `/dashboard/jobs/${id}${location.search}`;
   const paused = held?.global === "paused";
   const turn = () => act(async () => { await api.post(`${JOBS}/${paused ? "resume" : "pause"}`); refresh(JOBS); }, paused ? "Jobs go on" : "No new job is begun; what runs goes on to its end");
   return html`<${Head} title="Jobs" about="What is queued, what runs, what failed">${data.value && held && html`<${Act} do=${turn}>${paused ? "Resume all" : "Pause all"}</${Act}>`}</${Head}>
     <${Loaded} data=${data} what="The job queue">${(value) => html`
-      <${Tiles} stats=${value} now=${now} paused=${paused} />
+      <${Tiles} stats=${value} paused=${paused} />
       <nav class="tabs" aria-label="state">${STATES.map((one) => html`<a href=${`/dashboard/jobs${one && `?status=${one}`}`} aria-current=${one === status ? "page" : undefined}>${one || "all"}</a>`)}</nav>
       ${value.jobs.length === 0 ? html`<${Card}><${Empty} icon="jobs" title=${status ? `No job is ${status}` : "No jobs yet"}><p>Plugins queue work here, and <code>POST ${JOBS}</code> does. ${status && html`<a href="/dashboard/jobs">See all</a>`}</p></${Empty}></${Card}>`
     : html`<${Card} flush><div class="scroll"><table class="folds"><thead><tr><th>Job</th><th>State</th><th>Progress</th><th class="num">Tries</th><th>Since</th><th><span class="hush">what to do</span></th></tr></thead>
@@ -27,8 +27,8 @@ export function Jobs({ path: [opened], query, go }) {
     ${opened && html`<${JobDrawer} id=${opened} live=${running.get(opened)} close=${() => go(`/dashboard/jobs${location.search}`)} />`}`;
 }
 
-const Tiles = ({ stats, now, paused }) => html`<div class="tiles" id="queue">${[
-  ["running", now?.running ?? stats.processing, paused ? "the queue is paused" : "", "running"], ["waiting", stats.pending, `${count(stats.delayed || 0)} for their time`, "pending"],
+const Tiles = ({ stats, paused }) => html`<div class="tiles" id="queue">${[
+  ["running", stats.processing, paused ? "the queue is paused" : "", "running"], ["waiting", stats.pending, `${count(stats.delayed || 0)} for their time`, "pending"],
   ["done in the last hour", stats.completed_last_hour, "", "completed"], ["failed in the last hour", stats.failed_last_hour, "", "failed"],
 ].map(([label, value, more, status]) => html`<a class="card tile" href=${`/dashboard/jobs?status=${status}`}><span class="label">${label}</span><span class="value ${status === "failed" && value > 0 ? "bad" : ""}">${count(value)}</span><span class="more">${more}</span></a>`)}</div>`;
 
