@@ -153,9 +153,7 @@ async def test_how_long_a_commit_took_is_told_once():
     async with trio.open_nursery() as nursery:
         await nursery.start(log.run)
         first = log.submit(Unit(1, (draft(),)))
-        with trio.fail_after(10):
-            while not engine.batches:
-                await trio.sleep(0.01)
+        assert await trio.to_thread.run_sync(engine.entered.wait, 10)
         engine.gate.set()
         await first
         nursery.cancel_scope.cancel()
