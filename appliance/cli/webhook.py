@@ -24,7 +24,7 @@ __all__ = ["commands"]
 PATH = "/api/v1/webhooks"
 SHORT = 8  # last characters of an id
 FIELDS = """id, name, url, url_class, events, memories, condition, format, is_active, reason, secret_set, max_retries,
-concurrency, rate, ordered, created_at, updated_at, last_triggered_at, failure_count, position, circuit, waiting,
+concurrency, rate, ordered, signature, public_key, created_at, updated_at, last_triggered_at, failure_count, position, circuit, waiting,
 condition_errors, condition_error"""
 DELIVERY = """id, webhook_id, event_id, event_type, seq, payload, state, success, attempt, status_code,
 response_body, error_class, duration_ms, delivered_at, next_attempt_at"""
@@ -55,14 +55,15 @@ def webhook() -> None:
 @click.option("--concurrency", metavar="N", type=Count(), help="requests at once, at most 16")
 @click.option("--rate", metavar="N", type=Count(), help="deliveries a minute, at most")
 @click.option("--ordered", is_flag=True, help="the events of a stream one after the other")
+@click.option("--ed25519", is_flag=True, help="sign with a key pair: receivers get its public half, and no secret")
 @with_desk
-def create(desk: Desk, /, target: str, form: str, **wish: Any) -> None:
-    """Tell URL of events from now on. Prints the secret requests are signed with; it is not shown again."""
-    given = {name: value for name, value in wish.items() if value}
+def create(desk: Desk, /, target: str, form: str, ed25519: bool, **wish: Any) -> None:
+    """Tell URL of events from now on. Prints what receivers verify with: a secret that is not shown again."""
+    given = {name: value for name, value in wish.items() if value} | _signature(ed25519)
     with desk.client() as client:
         made: dict[str, Any] = client.run(rest("POST", PATH, {"url": target, "format": form, **given}))
-    desk.note(f"webhook {made['id']} is told of {', '.join(made['events']) or 'everything'}; its secret, shown once:")
-    desk.show(made, made["secret"])
+    desk.note(f"webhook {made['id']} is told of {', '.join(made['events']) or 'everything'}; {_what(made)}:")
+    desk.show(made, made["public_key"] or made["secret"])
 
 
 @webhook.command("list", fields=f'{{"webhooks": [{{{FIELDS}}}]}}')
@@ -148,20 +149,23 @@ def test(desk: Desk, id_: str) -> int:
     return 0 if row["success"] else 1
 
 
-@webhook.command("rotate", fields="id, secret, overlap_s")
+@webhook.command("rotate", fields="id, secret, public_key, overlap_s")
 @click.argument("id_", metavar="ID")
 @click.option("--overlap", metavar="24h", default="24h", help="how long the secret before stays good")
+@click.option("--ed25519", is_flag=True, help="a key pair from now on")
 @with_desk
-def rotate(desk: Desk, id_: str, overlap: str) -> None:
+def rotate(desk: Desk, id_: str, overlap: str, ed25519: bool) -> None:
     """Make a new secret and print it. Requests are signed with both for a while."""
     try:
         seconds = int(duration(overlap))
     except ValueError as error:
         raise Rejected(f"--overlap: {error}", hint="write 24h or 30m") from error
     with desk.client() as client:
-        made: dict[str, Any] = client.run(rest("POST", f"{_path(client, id_)}/rotate", {"overlap_s": seconds}))
-    desk.note(f"the secret before stays good for {overlap}; the new one, shown once:")
-    desk.show(made, made["secret"])
+        made: dict[str, Any] = client.run(
+            rest("POST", f"{_path(client, id_)}/rotate", {"overlap_s": seconds} | _signature(ed25519))
+        )
+    desk.note(f"the one before stays good for {overlap}; {_what(made)}:")
+    desk.show(made, made["public_key"] or made["secret"])
 
 
 @webhook.command("deliveries", fields=f'{{"deliveries": [{{{DELIVERY}}}]}}')
@@ -217,6 +221,14 @@ def redeliver(desk: Desk, /, id_: str, **wish: Any) -> None:
 def verify(desk: Desk, lang: str) -> None:
     """Print how a receiver verifies the signature of a request."""
     desk.show({"language": lang, "program": SNIPPETS[lang]}, SNIPPETS[lang].rstrip("\n"))
+
+
+def _signature(ed25519: bool) -> dict[str, str]:
+    return {"signature": "v1a"} if ed25519 else {}
+
+
+def _what(made: dict[str, Any]) -> str:
+    return "receivers verify with its public key" if made["public_key"] else "its secret, shown once"
 
 
 def _path(client: Client, ending: str) -> str:

@@ -38,6 +38,11 @@ EVENTODB: Mapping[str, Keys] = {
     "EVENTODB_LOG_LEVEL": ("telemetry", "level"),
     "EVENTODB_LOG_FORMAT": ("telemetry", "log"),
 }
+# Names that receivers of webhooks and their operators know from elsewhere: the lowest of the environment.
+BORROWED: Mapping[str, tuple[Keys, str]] = {  # with what a bare number is followed by
+    "MATRIC_WEBHOOK_TIMEOUT_SECS": (("webhooks", "timeout"), "s"),
+    "WEBHOOK_ALLOW_HOSTS": (("webhooks", "allow"), ""),
+}
 NOT_KEYS = frozenset({"APPLIANCE_CONFIG", "APPLIANCE_URL"})  # they speak to the command line
 FLAGS: Mapping[Keys, str] = {("telemetry", "level"): "--log-level", ("telemetry", "log"): "--log-format"}
 
@@ -156,6 +161,7 @@ def load(file: Path | None, *, environ: Mapping[str, str], flags: Mapping[str, o
     table, lines = _parsed(file)
     for layer in (
         _from_file(table, file, lines),
+        _borrowed(environ),
         _from_environment(environ),
         _from_eventodb(environ),
         _from_flags(flags),
@@ -213,6 +219,12 @@ def _from_file(
             if above == ("plugins",):
                 yield path, _Entry({}, origin)  # an empty table counts: it turns a plugin on
             yield from _from_file(raw, file, lines, path)
+
+
+def _borrowed(environ: Mapping[str, str]) -> Iterator[tuple[Keys, _Entry]]:
+    for name, (path, unit) in BORROWED.items():
+        if text := environ.get(name):
+            yield path, _Entry(text + unit if text.isdigit() else text, Origin(Layer.ENVIRONMENT, name))
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[Keys, _Entry]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import itertools
@@ -14,6 +15,8 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from tests.contracts.receiver import Receiver, Taken, receiving
@@ -60,10 +63,14 @@ def hook(server: Served, receiver: Receiver, **wish: object) -> Any:
     return call(server, "POST", HOOKS, {"url": receiver.url, "events": ["NoteUpdated"], **wish}, 201)
 
 
-def write(server: Served, note: str, type: str = "NoteUpdated") -> str:
-    event = {"type": type, "note_id": note, "tags": [], "has_ai_content": False, "has_links": False}
-    id: str = call(server, "POST", "/api/v1/events", event, 201)["id"]
-    return id
+def note(id: str) -> dict[str, object]:
+    """The members that an event of a note has."""
+    return {"note_id": id, "tags": [], "has_ai_content": False, "has_links": False}
+
+
+def write(server: Served, id: str, type: str = "NoteUpdated") -> str:
+    made: str = call(server, "POST", "/api/v1/events", {"type": type, **note(id)}, 201)["id"]
+    return made
 
 
 def settled(server: Served, hook: Any, count: int = 1) -> list[Any]:
@@ -378,3 +385,48 @@ def test_deliveries_are_counted_for_whoever_scrapes(server: Served, receiver: Re
     assert [after[row] - before[row] for row in rows] == [1, 1, 1, 3, 2, 3]
     assert after["appliance_webhook_endpoints"] >= 1
     assert after["appliance_webhook_deliveries_waiting"] <= before["appliance_webhook_deliveries_waiting"]
+
+
+def test_a_key_pair_signs_and_receivers_need_no_secret(server: Served, receiver: Receiver):
+    """`v1a` of Standard Webhooks: ed25519 over id.timestamp.body; after a rotation both sign."""
+    made = hook(server, receiver, signature="v1a")
+    call(server, "POST", f"{HOOKS}/{made['id']}/test")
+    rotated = call(server, "POST", f"{HOOKS}/{made['id']}/rotate", {})
+    shown = call(server, "GET", f"{HOOKS}/{made['id']}")
+    call(server, "POST", f"{HOOKS}/{made['id']}/test")
+    call(server, "DELETE", f"{HOOKS}/{made['id']}", expect=204)
+
+    def signed(taken: Taken, public: str, signature: str) -> bool:
+        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public.removeprefix("whpk_")))
+        content = f"{taken.id}.{taken.headers['webhook-timestamp']}.".encode() + taken.body
+        try:
+            key.verify(base64.b64decode(signature.removeprefix("v1a,")), content)
+        except InvalidSignature:
+            return False
+        return True
+
+    before, after = receiver.taken
+    new, old = after.headers["webhook-signature"].split()
+    assert (made["signature"], made["secret"][:5]) == ("v1a", "whsk_")
+    assert signed(before, made["public_key"], before.headers["webhook-signature"])
+    assert signed(after, rotated["public_key"], new)
+    assert signed(after, made["public_key"], old)
+    assert not signed(after, made["public_key"], new)
+    assert shown["public_key"] == rotated["public_key"]
+
+
+def test_a_tool_that_may_not_know_what_is_there_sees_that_something_is(server: Served, receiver: Receiver):
+    made = hook(server, receiver, url=f"{receiver.url}?key=canary", name="canary")
+    call(server, "POST", "/api/v1/events", {"type": "NoteUpdated", **note("canary")}, 201)
+    settled(server, made)
+
+    shown = call(server, "GET", f"{HOOKS}/{made['id']}?redact=true")
+    (row,) = [one for one in call(server, "GET", f"{HOOKS}?redact=true") if one["id"] == made["id"]]
+    (delivery,) = call(server, "GET", f"{HOOKS}/{made['id']}/deliveries?redact=true")
+    call(server, "GET", f"{HOOKS}?redact=maybe", expect=422)
+    call(server, "DELETE", f"{HOOKS}/{made['id']}", expect=204)
+
+    assert shown == row
+    assert (row["url_class"], row["url_secret_candidate"], row["event_count"]) == ("local_or_private", True, 1)
+    assert (delivery["status_code"], delivery["response_body_len"], delivery["success"]) == (200, 6, True)
+    assert "canary" not in json.dumps([shown, row, delivery])

@@ -70,6 +70,7 @@ def test_a_webhook_from_its_making_to_its_end(call: Callable[..., Said], receive
     assert call("webhook", "test", short).code == 0
     assert call("webhook", "update", short, "--format", "standard", "--json").json["format"] == "standard"
     assert call("webhook", "rotate", short, "--overlap", "1h").out.startswith("whsec_")
+    assert call("webhook", "rotate", short, "--ed25519").out.startswith("whpk_")
     assert "1 events" in call("webhook", "redeliver", short, "--event", json.loads(taken.body)["event_id"]).out
     assert secret not in call("webhook", "show", short).out
     assert call("webhook", "delete", short).code == 0

@@ -194,6 +194,17 @@ def test_the_message_store_names_mean_our_keys():
     assert (settings.token, settings.telemetry.level, settings.telemetry.log) == (Secret("ns_x"), "warning", "text")
 
 
+@pytest.mark.parametrize(("text", "seconds"), [("10", 10.0), ("500ms", 0.5)])
+def test_names_known_from_elsewhere_mean_our_keys_of_webhooks(text, seconds):
+    environ = {"MATRIC_WEBHOOK_TIMEOUT_SECS": text, "WEBHOOK_ALLOW_HOSTS": "127.0.0.1:3000,192.168.1.0/24"}
+
+    webhooks = load(None, environ=environ, flags={}).settings.webhooks
+    ours = load(None, environ=environ | {"APPLIANCE_WEBHOOKS__TIMEOUT": "7s"}, flags={}).settings.webhooks
+
+    assert (webhooks.timeout, webhooks.allow) == (seconds, ("127.0.0.1:3000", "192.168.1.0/24"))
+    assert ours.timeout == 7.0
+
+
 @pytest.mark.parametrize(("text", "value"), [("1", True), ("TRUE", True), ("yes", True), ("0", False), ("f", False)])
 def test_yes_and_no_have_several_words(text, value):
     assert load(None, environ={"EVENTODB_TEST_MODE": text}, flags={}).settings.test_mode is value

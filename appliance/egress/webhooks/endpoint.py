@@ -24,6 +24,7 @@ __all__ = [
     "Format",
     "Place",
     "Secret",
+    "Signature",
     "State",
     "begun",
     "delivery_row",
@@ -31,10 +32,12 @@ __all__ = [
     "good_secrets",
     "letter_of",
     "shown_url",
+    "signature_of",
 ]
 
 KIND = "webhook"  # of dead letters
 
+Signature = Literal["v1", "v1a"]  # HMAC with a shared secret; ed25519 with a key pair of ours
 Format = Literal["envelope", "seed", "standard", "cloudevents", "cloudevents-binary"]
 FORMATS: tuple[Format, ...] = ("envelope", "seed", "standard", "cloudevents", "cloudevents-binary")
 State = Literal["pending", "retrying", "succeeded", "failed"]
@@ -75,6 +78,7 @@ class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     created: int = 0
     updated: int = 0
     condition: str = ""  # canonical; empty: whatever happens
+    public_key: str = ""  # what receivers verify with; empty: with the secret
 
 
 class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -135,6 +139,10 @@ def letter_of(delivery: Delivery, id: str, now_us: int) -> Letter:
     )
 
 
+def signature_of(endpoint: Endpoint) -> Signature:
+    return "v1a" if endpoint.public_key else "v1"
+
+
 def good_secrets(place: Place, now_us: int) -> tuple[str, ...]:
     """Those to sign with, newest first."""
     return tuple(secret.text for secret in place.secrets if secret.until is None or now_us < secret.until)
@@ -163,6 +171,8 @@ def endpoint_row(endpoint: Endpoint, cursor: Cursor) -> dict[str, object]:
         "is_active": endpoint.active,
         "reason": endpoint.reason,
         "secret_set": True,
+        "signature": signature_of(endpoint),
+        "public_key": endpoint.public_key or None,
         "max_retries": endpoint.max_retries,
         "concurrency": endpoint.concurrency,
         "rate": endpoint.rate,

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from appliance.auth.signing import SECRET_BYTES, check_secret, make_secret
+from appliance.auth.signing import SECRET_BYTES, check_secret, make_key_pair, make_secret
 from appliance.auth.vault import Vault
 from appliance.clock import MICROSECONDS
 from appliance.egress.webhooks.addresses import Guard, TargetRefused
-from appliance.egress.webhooks.endpoint import Endpoint, Place, Secret
+from appliance.egress.webhooks.endpoint import Endpoint, Place, Secret, Signature, signature_of
 from appliance.egress.webhooks.wishes import Rotation
 from appliance.errors import Conflict
 
@@ -40,10 +40,11 @@ class Places:
             return "local_or_private"
         return "external"
 
-    def secret(self, given: str | None) -> str:
-        """The one given, or a new one. Raises Rejected: it cannot be used."""
+    def secret(self, given: str | None, signature: Signature = "v1") -> str:
+        """The one given, or a new one for `signature`. Raises Rejected: it cannot be used."""
         if given is None:
-            return make_secret(self._random(SECRET_BYTES))
+            random = self._random(SECRET_BYTES)
+            return make_key_pair(random) if signature == "v1a" else make_secret(random)
         check_secret(given)
         return given
 
@@ -72,7 +73,8 @@ class Places:
         Raises:
             Conflict: too many are good still.
         """
-        secret, place = self.secret(wish.secret), self.open(endpoint)
+        secret = self.secret(wish.secret, wish.signature or signature_of(endpoint))
+        place = self.open(endpoint)
         until = now_us + wish.overlap_s * MICROSECONDS
         old = [Secret(one.text, until if one.until is None else min(one.until, until)) for one in place.secrets]
         good = [one for one in old if one.until is not None and one.until > now_us]

@@ -6,9 +6,11 @@ from typing import Protocol
 
 from appliance.auth.bodies import SECRET, decoded
 from appliance.auth.rights import memories_for
+from appliance.auth.signing import public_key
 from appliance.egress.webhooks.endpoint import Endpoint, delivery_row
 from appliance.egress.webhooks.entry import no_such_webhook, visible
 from appliance.egress.webhooks.preview import Ask, Preview
+from appliance.egress.webhooks.redacted import redacted_delivery, redacted_endpoint
 from appliance.egress.webhooks.service import Webhooks
 from appliance.egress.webhooks.showing import Showing
 from appliance.egress.webhooks.wishes import Again, Change, New, Rotation
@@ -74,11 +76,10 @@ class _Desk:
     def listed(self, request: Request) -> Response:
         caller = _caller(request)
         mine = [one for one in self._webhooks.endpoints(caller.namespace.key) if visible(caller, one)]
-        return json_response([self._webhooks.row(one.namespace, one.id) for one in mine])
+        return json_response([self._row(request, one) for one in mine])
 
     def show(self, request: Request) -> Response:
-        endpoint = self._mine(request)
-        return json_response(self._webhooks.row(endpoint.namespace, endpoint.id))
+        return json_response(self._row(request, self._mine(request)))
 
     async def preview(self, request: Request) -> Response:
         caller, ask = _caller(request), decoded(request.body, Ask, like='{"event": "ID"}')
@@ -112,10 +113,12 @@ class _Desk:
         endpoint = self._mine(request)
         wish = decoded(request.body or b"{}", Rotation, like='{"overlap_s": 86400}')
         secret = await self._webhooks.rotate(endpoint.namespace, endpoint.id, wish)
-        return json_response({"id": endpoint.id, "secret": secret, "overlap_s": wish.overlap_s}, headers=SECRET)
+        made = {"id": endpoint.id, "secret": secret, "public_key": public_key(secret) or None}
+        return json_response(made | {"overlap_s": wish.overlap_s}, headers=SECRET)
 
     async def deliveries(self, request: Request) -> Response:
-        return json_response(await self._showing.rows(self._mine(request), _limit(request)))
+        rows = await self._showing.rows(self._mine(request), _limit(request))
+        return json_response([redacted_delivery(row) for row in rows] if _redact(request) else rows)
 
     async def delivery(self, request: Request) -> Response:
         return json_response(await self._showing.row(self._mine(request), request.params["delivery_id"]))
@@ -161,6 +164,10 @@ class _Desk:
             since = page[-1].global_position + 1
         return found
 
+    def _row(self, request: Request, endpoint: Endpoint) -> dict[str, object]:
+        row = self._webhooks.row(endpoint.namespace, endpoint.id)
+        return redacted_endpoint(row) if _redact(request) else row
+
     def _mine(self, request: Request) -> Endpoint:
         return self._named(_caller(request), request.params["webhook_id"])
 
@@ -180,6 +187,13 @@ def _caller(request: Request) -> Principal:
     if request.principal is None:
         raise Unauthenticated("this needs a token")
     return request.principal
+
+
+def _redact(request: Request) -> bool:
+    text = request.query.get("redact", "false")
+    if text not in ("true", "false"):
+        raise Rejected("redact is true or false")
+    return text == "true"
 
 
 def _limit(request: Request) -> int:

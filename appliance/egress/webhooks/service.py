@@ -10,6 +10,7 @@ import structlog
 import trio
 from msgspec.structs import replace
 
+from appliance.auth.signing import public_key
 from appliance.auth.vault import Sealed, Vault
 from appliance.egress.webhooks import occasions
 from appliance.egress.webhooks.addresses import Guard
@@ -172,7 +173,7 @@ class Webhooks:
         """
         kind = self._places.kind(wish.url)
         wanted_types(self._catalog, wish.events)  # raises
-        secret = self._places.secret(wish.secret)
+        secret = self._places.secret(wish.secret, wish.signature)
         if len(self.endpoints(namespace)) >= MOST_ENDPOINTS:
             raise Conflict(f"a namespace has {MOST_ENDPOINTS} webhooks at most", hint="delete some")
         id, now = self._world.new_id(), self._world.wall_us()
@@ -195,6 +196,7 @@ class Webhooks:
             now,
             now,
             canonical(wish.condition),
+            public_key(secret),
         )
         log.info("webhook created", webhook=id)
 
@@ -222,6 +224,8 @@ class Webhooks:
             new |= {"active": given["is_active"], "reason": "" if given["is_active"] else PAUSED}
         if "url" in given or "secret" in given:
             new["sealed"] = self._places.replaced(entry.endpoint, given)
+        if "secret" in given:
+            new["public_key"] = public_key(given["secret"])
         if "url" in given:
             new |= {"shown": shown_url(given["url"]), "kind": kind}
         await self._turns.take(lambda: self._restarted(entry, new, forgive=bool(given.get("is_active"))))
@@ -234,7 +238,7 @@ class Webhooks:
         """
         entry = self._entry(namespace, id)
         sealed, secret = self._places.rotated(entry.endpoint, wish, self._world.wall_us())
-        await self._turns.take(lambda: self._restarted(entry, {"sealed": sealed}))
+        await self._turns.take(lambda: self._restarted(entry, {"sealed": sealed, "public_key": public_key(secret)}))
         return secret
 
     async def delete(self, namespace: int, id: str) -> None:

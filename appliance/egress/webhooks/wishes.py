@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from appliance.egress.filters import BadFilter, type_names
-from appliance.egress.webhooks.endpoint import Format
+from appliance.egress.webhooks.endpoint import Format, Signature
 from appliance.model.catalog import Catalog
 
 __all__ = ["Again", "Change", "Name", "Names", "New", "Rotation", "wanted_types"]
@@ -39,6 +39,7 @@ class New(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ordered: bool = False
     is_active: bool = True
     condition: str = ""  # empty: whatever happens
+    signature: Signature = "v1"  # of a secret that is made
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,6 +62,7 @@ class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `POST …/rotate` takes."""
 
     secret: str | None = None
+    signature: Signature | None = None  # of a secret that is made; none: as it was
     overlap_s: Annotated[int, Meta(ge=0, le=7 * DAY)] = DAY  # how long the one before is good
 
 
