@@ -47,6 +47,7 @@ class Run:
         self.percent = 0
         self.message = ""
         self.unsaved = False  # the last progress is not on disk
+        self.told = trio.current_time()  # when clients last heard of it
         self.working = False  # the handler runs
         self.verdict: Verdict = ""
         self.scope = trio.CancelScope()

@@ -42,6 +42,7 @@ __all__ = ["Habits", "Jobs"]
 log = structlog.get_logger("jobs")
 
 SAVE = 1.0  # seconds between two looks at the progress of all
+SIGN = 4.0  # seconds after which clients hear again of a job that runs, though its handler says nothing new
 CLEAN = 60.0  # seconds between two looks at what need not be kept
 LOOK = 1000  # ended jobs looked at in one go, of a namespace
 
@@ -244,6 +245,8 @@ class Jobs:
         while True:
             await trio.sleep(SAVE)
             for run in self._worker.runs.values():
+                if run.working and self._world.now() - run.told >= SIGN:
+                    self._tell(run)
                 if run.working and run.unsaved:
                     run.unsaved = False
                     lease = self._world.wall_us() + int((run.lease - self._world.now()) * MICROSECONDS)
@@ -320,6 +323,7 @@ class Jobs:
 
     def _tell(self, run: Run) -> None:
         """How far it is, to those who listen now."""
+        run.told = self._world.now()
         self._announce(self._progress(run))
 
     def _progress(self, run: Run) -> Event:

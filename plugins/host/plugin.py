@@ -54,8 +54,9 @@ async def sample(ctx: Context[Config]) -> None:
         now, readings = ctx.now(), await ctx.run_in_thread(machine.read)
         await ctx.emit(sampled(ctx.config.name, before, readings, now - taken_at))
         before, taken_at = readings, now
-        due = max(due + ctx.config.every, ctx.now())  # late once is not late for ever
-        await ctx.sleep(due - ctx.now())
+        moment = ctx.now()
+        due = max(due + ctx.config.every, moment)  # late once is not late for ever
+        await ctx.sleep(due - moment)
 
 
 @plugin.panel("Host")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import trio
 from trio.testing import MockClock
@@ -171,6 +172,25 @@ async def test_progress_is_written_once_a_second_and_the_last_of_it_always(autoj
         assert 40 <= midway.percent <= 50
         assert room.units <= 3 + 11
         assert ((await room.job(id)).percent, (await room.job(id)).message) == (100, "part 999")
+
+
+async def test_a_job_that_says_nothing_is_told_of_every_few_seconds(autojump_clock: MockClock):
+    """UC-001: progress at least every 5 s on long jobs."""
+
+    async def silent(run: JobRun) -> None:
+        await run.progress(30, "asking the model")
+        await trio.sleep(21)
+
+    async with running(Room()) as room:
+        room.offer("Silent", silent)
+
+        await room.order("Silent")
+        await trio.sleep(60)
+
+        told = [event.time for event in room.told if event.type == "JobProgress"]
+        assert 5 <= len(told) <= 6
+        assert max(later - sooner for sooner, later in pairwise(told)) <= 5_000_000
+        assert {one["progress"] for one in room.data("JobProgress")} == {30}
 
 
 async def test_words_of_progress_that_look_like_a_secret_are_left_out(autojump_clock: MockClock):
