@@ -38,10 +38,18 @@ EVENTODB: Mapping[str, Keys] = {
     "EVENTODB_LOG_LEVEL": ("telemetry", "level"),
     "EVENTODB_LOG_FORMAT": ("telemetry", "log"),
 }
-# Names that receivers of webhooks and their operators know from elsewhere: the lowest of the environment.
+# Names that operators know from other systems of the kind: the lowest of the environment.
 BORROWED: Mapping[str, tuple[Keys, str]] = {  # with what a bare number is followed by
     "MATRIC_WEBHOOK_TIMEOUT_SECS": (("webhooks", "timeout"), "s"),
     "WEBHOOK_ALLOW_HOSTS": (("webhooks", "allow"), ""),
+    "WS_MAX_CONNECTIONS": (("clients", "limit"), ""),
+    "WS_PING_SECS": (("clients", "heartbeat"), "s"),
+    "WS_DEAD_SECS": (("clients", "dead_after"), "s"),
+    "ALLOWED_ORIGINS": (("clients", "origins"), ""),
+    "SSE_COALESCE_WINDOW_MS": (("events", "coalesce"), "ms"),
+    "QUEUE_STATUS_SECS": (("events", "queue_status"), "s"),
+    "JOB_MAX_CONCURRENT": (("jobs", "concurrency"), ""),
+    "JOB_STALE_REAP_INTERVAL_SECS": (("jobs", "sweep"), "s"),
 }
 NOT_KEYS = frozenset({"APPLIANCE_CONFIG", "APPLIANCE_URL"})  # they speak to the command line
 FLAGS: Mapping[Keys, str] = {("telemetry", "level"): "--log-level", ("telemetry", "log"): "--log-format"}
@@ -49,7 +57,8 @@ FLAGS: Mapping[Keys, str] = {("telemetry", "level"): "--log-level", ("telemetry"
 # A table that may be written as one text means this key of it.
 SHORT: Mapping[Keys, Keys] = {("tls",): ("tls", "mode")}
 
-NAMED: frozenset[Keys] = frozenset({("log", "categories"), ("auth", "keys")})  # their tables have the user's own names
+# Their tables have the user's own names.
+NAMED: frozenset[Keys] = frozenset({("log", "categories"), ("auth", "keys"), ("broadcast", "rules")})
 
 
 class Layer(IntEnum):

@@ -194,6 +194,38 @@ def test_the_message_store_names_mean_our_keys():
     assert (settings.token, settings.telemetry.level, settings.telemetry.log) == (Secret("ns_x"), "warning", "text")
 
 
+def test_names_known_from_elsewhere_mean_our_keys():
+    environ = {
+        "WS_MAX_CONNECTIONS": "250",
+        "WS_PING_SECS": "10",
+        "WS_DEAD_SECS": "30",
+        "ALLOWED_ORIGINS": "https://a.example,https://b.example",
+        "SSE_COALESCE_WINDOW_MS": "250",
+        "QUEUE_STATUS_SECS": "2",
+        "JOB_MAX_CONCURRENT": "7",
+        "JOB_STALE_REAP_INTERVAL_SECS": "15",
+    }
+
+    settings = load(None, environ=environ, flags={}).settings
+
+    clients = settings.clients
+    assert (clients.limit, clients.heartbeat, clients.dead_after) == (250, 10.0, 30.0)
+    assert clients.origins == ("https://a.example", "https://b.example")
+    assert (settings.events.coalesce, settings.events.queue_status) == (0.25, 2.0)
+    assert (settings.jobs.concurrency, settings.jobs.sweep) == (7, 15.0)
+
+
+def test_rules_of_channels_have_names_of_their_own(tmp_path: Path):
+    file = tmp_path / "appliance.toml"
+    file.write_text('[broadcast.rules."private-*"]\nread = ["mcp", "screen"]\nwrite = ["admin"]\n')
+
+    rules = load(file, environ={}, flags={}).settings.broadcast.rules
+
+    assert {name: (rule.read, rule.write) for name, rule in rules.items()} == {
+        "private-*": (("mcp", "screen"), ("admin",))
+    }
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("10", 10.0), ("500ms", 0.5)])
 def test_names_known_from_elsewhere_mean_our_keys_of_webhooks(text, seconds):
     environ = {"MATRIC_WEBHOOK_TIMEOUT_SECS": text, "WEBHOOK_ALLOW_HOSTS": "127.0.0.1:3000,192.168.1.0/24"}
