@@ -27,6 +27,7 @@ from appliance.cli.exits import Exit
 from appliance.cli.main import overview, root
 from appliance.cli.verbs import VERBS
 from appliance.config.explain import default_file, reference_rows
+from appliance.config.load import BORROWED, EVENTODB
 from appliance.model.closecodes import Close
 from appliance.web import limits
 from appliance.web.metrics import Meter
@@ -68,6 +69,10 @@ def config() -> Iterator[str]:
     )
     yield "The whole file, as `appliance config default` prints it:\n"
     yield fenced(default_file(), "toml")
+    yield "Variables that operators know from other systems of the kind are taken, too; ours come first:\n"
+    known = [(name, path, "") for name, path in EVENTODB.items()]
+    known += [(name, path, unit) for name, (path, unit) in BORROWED.items()]
+    yield table(("variable", "key", "a bare number is in"), ((f"`{n}`", f"`{'.'.join(p)}`", u) for n, p, u in known))
 
 
 def errors() -> Iterator[str]:

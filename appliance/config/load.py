@@ -24,7 +24,7 @@ from appliance.config.strict import Source, closest
 from appliance.config.values import Surroundings, read, reference, secret
 from appliance.errors import ConfigError
 
-__all__ = ["FILE", "Layer", "Loaded", "Origin", "load", "the_file"]
+__all__ = ["BORROWED", "EVENTODB", "FILE", "Layer", "Loaded", "Origin", "load", "the_file"]
 
 FILE = "appliance.toml"  # taken from the working directory when none is named
 
