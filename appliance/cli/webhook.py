@@ -23,8 +23,9 @@ __all__ = ["commands"]
 
 PATH = "/api/v1/webhooks"
 SHORT = 8  # last characters of an id
-FIELDS = """id, name, url, url_class, events, memories, condition, format, is_active, reason, secret_set, max_retries,
-concurrency, rate, ordered, signature, public_key, created_at, updated_at, last_triggered_at, failure_count, position, circuit, waiting,
+FIELDS = """id, name, url, url_class, events, memories, format, is_active, reason, secret_set, max_retries,
+concurrency, rate, ordered, signature, public_key, created_at, updated_at, last_triggered_at, failure_count,
+position, circuit, waiting,
 condition_errors, condition_error"""
 DELIVERY = """id, webhook_id, event_id, event_type, seq, payload, state, success, attempt, status_code,
 response_body, error_class, duration_ms, delivered_at, next_attempt_at"""

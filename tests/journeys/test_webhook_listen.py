@@ -65,7 +65,7 @@ def test_it_is_told_as_a_webhook_is(call: Callable[..., Said]):
 
     with receiving() as receiver:
         done = call(
-            "webhook", "listen", "--like", made["id"][-8:], "--since", "last", "--count", "1", "--json",
+            "webhook", "listen", "--like", made["id"][-8:], "--since", "0", "--count", "1", "--json",
             "--secret", SECRET, "--forward", receiver.url,
         )  # fmt: skip
         (taken,) = receiver.taken
@@ -84,7 +84,7 @@ def test_it_is_told_as_a_webhook_is(call: Callable[..., Said]):
 def test_it_can_only_be_looked_at(call: Callable[..., Said]):
     call("publish", "SeenEvent", '{"n": 7}', "--stream", "seen-1")
 
-    seen = call("webhook", "listen", "--print-only", "--since", "last", "--count", "1")
+    seen = call("webhook", "listen", "--print-only", "--event", "SeenEvent", "--since", "0", "--count", "1")
 
     head, _, body = seen.out.partition("\n\n")
     assert "webhook-signature: v1," in head
@@ -97,7 +97,7 @@ def test_when_nothing_answers_there_it_says_so(call: Callable[..., Said], tmp_pa
         closed = receiver.url
     call("publish", "LostEvent", "{}", "--stream", "lost-1")
 
-    said = call("webhook", "listen", "--forward", closed, "--since", "last", "--count", "1")
+    said = call("webhook", "listen", "--forward", closed, "--event", "LostEvent", "--since", "0", "--count", "1")
 
     assert said.code == 1
     assert "not sent" in said.out
