@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -22,11 +23,12 @@ __all__ = ["commands"]
         "appliance publish OrderPlaced '{\"total\": 90}' --stream order-7",
         "appliance publish OrderPaid --stream order-7 --expect 0    only if nothing came after position 0",
         "jq -c .order mail.json | appliance publish OrderPlaced - --stream order-8",
+        "appliance publish OrderPlaced @order.json --stream order-9",
     ],
     fields="stream, position, global_position",
 )
 @click.argument("type")
-@click.argument("data", metavar="[JSON|-]", required=False, default="{}")
+@click.argument("data", metavar="[JSON|@FILE|-]", required=False, default="{}")
 @click.option("--stream", metavar="S", help="stream to append to; without it the stream named like TYPE")
 @click.option("--expect", metavar="V", type=int, help="only if the stream is at version V; -1: if there is none yet")
 @click.option("--id", "id_", metavar="UUID", default="", help="id of the event; refused when it exists already")
@@ -37,11 +39,22 @@ def publish(
     desk: Desk, type: str, data: str, stream: str | None, expect: int | None, id_: str, metadata: str | None, key: str
 ) -> None:
     """Append an event of TYPE and print its receipt, STREAM @ POSITION. `-` reads the JSON from stdin."""
-    body = _object(sys.stdin.read() if data == "-" else data, "the data")
+    body = _object(_text(data), "the data")
     extra = None if metadata is None else _object(metadata, "--metadata")
     with desk.client() as client:
         receipt = client.write(stream or type, type, body, extra, id=id_, expected_version=expect, key=key)
     desk.show(fields(receipt), str(receipt))
+
+
+def _text(data: str) -> str:
+    if data == "-":
+        return sys.stdin.read()
+    if not data.startswith("@"):
+        return data
+    try:
+        return Path(data[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Rejected(f"{data[1:]} cannot be read: {error}", hint="name a file with one JSON object") from error
 
 
 def _object(text: str, what: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import click
 
@@ -13,7 +14,7 @@ from appliance.cli.base import Count, VerbCommand
 from appliance.cli.desk import Desk, with_desk
 from appliance.cli.reading import FIELDS, Wanted, event_of, place_of, show_event, topic_of
 from appliance.client import Client, Message, Topic
-from appliance.errors import NotFound
+from appliance.errors import NotFound, Rejected
 
 __all__ = ["commands"]
 
@@ -40,6 +41,7 @@ class WithCommand(VerbCommand):
         "appliance subscribe order-7 --since 0     one stream from its first event",
         "appliance subscribe order bill --since 1h",
         "appliance subscribe order -- ./handle.sh  run for each event",
+        "appliance subscribe order --group 0/3     a third of the streams; 1/3 and 2/3 elsewhere",
         "appliance subscribe --count 10 | jq .data",
     ],
     fields=FIELDS + "\nWhen piped this is the form anyway.",
@@ -49,9 +51,12 @@ class WithCommand(VerbCommand):
     "--since", "start", metavar="WHEN", help="first what came since then: 1h, 2026-01-31, POS; last: the last"
 )
 @click.option("--count", metavar="N", type=Count(), help="end after N events")
+@click.option("--group", metavar="K/N", help="as member K, from 0, of N that share the streams of one category")
 @with_desk
 @click.pass_context
-def subscribe(ctx: click.Context, desk: Desk, topics: Sequence[str], start: str | None, count: int | None) -> int:
+def subscribe(
+    ctx: click.Context, desk: Desk, topics: Sequence[str], start: str | None, count: int | None, group: str | None
+) -> int:
     """Watch events as they come: of streams, of categories, or all.
 
     A name with a dash is a stream, one without a category. A lost connection is replaced, and nothing is missed.
@@ -61,6 +66,8 @@ def subscribe(ctx: click.Context, desk: Desk, topics: Sequence[str], start: str 
     """
     command: list[str] = ctx.meta.get("command", [])
     topic, wanted = topic_of(topics)
+    if group is not None:
+        topic = _member(topic, group)
     failures = 0
     if desk.on_terminal and not command:
         desk.note(
@@ -82,6 +89,19 @@ def _events(client: Client, topic: Topic, start: str | None, wanted: Wanted) -> 
         yield last
     with client.tail(topic, place_of(client, topic, start, last)) as messages:
         yield from (message for message in messages if wanted.covers(message.stream))
+
+
+def _member(topic: Topic, group: str) -> Topic:
+    """
+    Raises:
+        Rejected: no group can be like this, or not of this topic.
+    """
+    member, _, size = group.partition("/")
+    if not (member.isdecimal() and size.isdecimal() and int(member) < int(size)):
+        raise Rejected(f"--group {group} is not understood", hint="write 0/3, 1/3 and 2/3 for three members")
+    if topic.stream or len(topic.categories) != 1:
+        raise Rejected("a group shares the streams of one category", hint="appliance subscribe order --group 0/3")
+    return replace(topic, member=int(member), size=int(size))
 
 
 def _limited(messages: Iterator[Message], count: int | None) -> Iterator[Message]:

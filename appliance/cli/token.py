@@ -72,9 +72,19 @@ def list_(desk: Desk) -> None:
     with _book(desk) as book:
         rows = book.list()
     cells = [
-        (row["id"], row["kind"], row["namespace"], ",".join(row["scopes"]), row["name"], _state(row)) for row in rows
+        (
+            row["id"],
+            row["kind"],
+            row["namespace"],
+            ",".join(row["scopes"]),
+            ",".join(row["memories"]) or "all",
+            row["name"],
+            _state(row),
+        )
+        for row in rows
     ]
-    desk.show({"tokens": rows}, table(cells, ("id", "kind", "namespace", "scopes", "name", "state"), desk.paint))
+    headers = ("id", "kind", "namespace", "scopes", "memories", "name", "state")
+    desk.show({"tokens": rows}, table(cells, headers, desk.paint))
 
 
 @token.command("revoke", fields="id, revoked")

@@ -27,7 +27,6 @@ Memories = Callable[[Principal, str | None], tuple[str, ...] | None]  # see `aut
 MOST_TYPES = 100
 MOST_NAMED = 5  # names in an explanation
 LONGEST = 200  # characters of a type's name, a memory, or an entity's id
-MEMORY_HEADER = "x-fortemi-memory"
 
 
 class BadFilter(Rejected):
@@ -127,14 +126,14 @@ def topic_for(catalog: Catalog, namespace: int, wish: Wish, seen: tuple[str, ...
 
 
 def asked(request: Request, catalog: Catalog) -> Wish:
-    """The filter in a request: `types`, `events`, `memory` (or the header `X-Fortemi-Memory`), `entity_id`.
+    """The filter in a request: `types`, `events`, `memory` (or a header), `entity_id`.
 
     Raises:
         BadFilter: a parameter is there and empty, or too long.
     """
     query = request.query
     names = [name for key in ("types", "events") if key in query for name in _listed(key, query[key])]
-    memory = query.get("memory", request.headers.get(MEMORY_HEADER))
+    memory = request.memory
     return Wish(
         type_names(catalog, names),
         None if memory is None else checked("memory", memory.strip()),

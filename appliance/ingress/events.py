@@ -34,7 +34,6 @@ from appliance.world import World
 __all__ = ["Accepted", "Events", "EventsLog"]
 
 PATH = "/api/v1/events"
-MEMORY_HEADER = "x-fortemi-memory"
 
 Find = Callable[[int, str], Awaitable[Event | None]]  # a namespace's stored event by its id
 
@@ -157,7 +156,7 @@ class Events:
 
     async def _way(self, request: Request, *, whole: bool) -> Response:
         who, event = _caller(request), await self._visible(request)
-        seen = memories_for(who, _asked(request))
+        seen = memories_for(who, request.memory)
 
         async def find(id: str) -> Event | None:
             return await self._find(event.namespace, id)
@@ -186,7 +185,7 @@ class Events:
     async def _visible(self, request: Request) -> Event:
         """The event of the path, if the caller may know of it; else it is as if there were none."""
         who, text = _caller(request), request.params["event_id"]
-        seen = memories_for(who, _asked(request))
+        seen = memories_for(who, request.memory)
         try:
             event = await self._find(who.namespace.key, canonical_uuid(text))
         except ValueError:
@@ -199,11 +198,6 @@ class Events:
 def _caller(request: Request) -> Principal:
     assert request.principal is not None  # the routes have a scope
     return request.principal
-
-
-def _asked(request: Request) -> str | None:
-    """The one memory the caller names; None: none."""
-    return request.query.get("memory", request.headers.get(MEMORY_HEADER))
 
 
 def _accepted(event: Event) -> Accepted:

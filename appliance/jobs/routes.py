@@ -105,7 +105,7 @@ class _Hands:
     async def create(self, request: Request) -> Response:
         """Raises BadJob, NotFound (what it is about), LimitReached."""
         caller, wish = _caller(request), _decoded(request.body)
-        memory = _written_memory(caller, _named(request))
+        memory = _written_memory(caller, request.memory)
         order = JobOrder(
             caller.namespace.key,
             wish.job_type,
@@ -216,16 +216,10 @@ def _caller(request: Request) -> Principal:
     return request.principal
 
 
-def _named(request: Request) -> str | None:
-    """The one memory the caller names; None: none."""
-    headers = request.headers
-    return request.query.get("memory", headers.get("x-fortemi-memory", headers.get("x-appliance-memory")))
-
-
 def _sight(request: Request) -> tuple[int, tuple[str, ...] | None]:
     """The caller's namespace, and the memories it may see. Raises Forbidden."""
     caller = _caller(request)
-    return caller.namespace.key, memories_for(caller, _named(request))
+    return caller.namespace.key, memories_for(caller, request.memory)
 
 
 def _written_memory(caller: Principal, named: str | None) -> str:

@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 QUERY_FIELDS = 100
+MEMORY_HEADERS = ("x-appliance-memory", "x-fortemi-memory")
 
 
 class Outlet(Protocol):
@@ -110,6 +111,16 @@ class Request:
                 raise Rejected(f"a query holds {QUERY_FIELDS} parameters at most") from error
             self._query = dict(reversed(pairs))
         return self._query
+
+    @property
+    def memory(self) -> str | None:
+        """The one memory the caller names, in the query or in a header; None: none.
+
+        Raises:
+            Rejected: there are too many parameters.
+        """
+        found = (self.headers[name] for name in MEMORY_HEADERS if name in self.headers)
+        return self.query.get("memory", next(found, None))
 
 
 @dataclass(slots=True)

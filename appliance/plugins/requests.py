@@ -18,7 +18,6 @@ __all__ = ["Asking", "asking", "rendered"]
 
 T = TypeVar("T")
 
-MEMORY_HEADERS = ("x-appliance-memory", "x-fortemi-memory")
 RESERVED = frozenset({"connection", "content-length", "content-type", "date", "server", "transfer-encoding", "upgrade"})
 
 
@@ -85,8 +84,7 @@ def asking(request: http.Request) -> Asking:
         Rejected: the caller is bound to several memories and names none.
     """
     who = request.principal
-    named = [request.query.get("memory", ""), *(request.headers.get(name, "") for name in MEMORY_HEADERS)]
-    memory = next((one for one in named if one), "")
+    memory = request.memory or ""
     if who is None:
         return Asking(request, None, memory)
     caller = Caller(who.subject, who.namespace.id, who.scopes, who.memories)

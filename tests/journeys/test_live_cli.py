@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,3 +118,39 @@ def test_closing_a_client_that_is_not_there_says_so(call: Callable[..., Said]):
 
     assert said.code == 5
     assert "appliance clients list" in said.err
+
+
+def test_members_of_a_group_share_the_streams_of_a_category(served: Served, call: Callable[..., Said]):
+    for n in range(12):
+        call("publish", "Shared", "{}", "--stream", f"shared-{n}")
+
+    def streams(member: str, count: int) -> set[str]:
+        seen = call("subscribe", "shared", "--group", member, "--since", "0", "--count", str(count))
+        return {line["stream"] for line in seen.lines}
+
+    with Client(served.url, TOKEN) as client:
+        sizes = [len(list(client.get_category("shared", member=member, size=2))) for member in (0, 1)]
+    first, second = streams("0/2", sizes[0]), streams("1/2", sizes[1])
+
+    assert len(first) + len(second) == 12
+    assert first | second == {f"shared-{n}" for n in range(12)}
+    for wrong in (("shared", "--group", "2/2"), ("shared", "--group", "one"), ("shared-1", "--group", "0/2")):
+        assert call("subscribe", *wrong, "--count", "1").code not in (0, 1)
+
+
+def test_data_is_read_from_a_file(call: Callable[..., Said], tmp_path: Path):
+    (tmp_path / "order.json").write_text('{"total": 90}')
+
+    call("publish", "Filed", f"@{tmp_path / 'order.json'}", "--stream", "filed-1")
+    refused = call("publish", "Filed", f"@{tmp_path / 'nothing.json'}", "--stream", "filed-1")
+
+    assert call("stream", "read", "filed-1").lines[0]["data"] == {"total": 90}
+    assert "nothing.json" in refused.err
+
+
+def test_tokens_are_listed_with_their_memories(call: Callable[..., Said]):
+    call("token", "create", "--scope", "read", "--memory", "work", "--memory", "home", "--name", "bound")
+
+    (line,) = [line for line in call("token", "list").out.splitlines() if "bound" in line]
+
+    assert "home,work" in line or "work,home" in line
