@@ -28,8 +28,7 @@ NAMELESS = """() => [...document.querySelectorAll("a[href], button, input, selec
     .map(one => one.outerHTML.slice(0, 120))"""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize(("size", "scheme"), [(DESK, "light"), (PHONE, "dark")], ids=["desk", "phone"])
 def test_every_page_fits_and_all_that_can_be_used_has_a_name(visit: Visit, size: Any, scheme: Any):
     visit.wrote("order-1", "OrderPlaced", {"total": 90})
     page = visit.page
