@@ -88,10 +88,11 @@ class House:
         *,
         logs: Logs,
         world: World,
+        notifier: Notifier,
     ) -> None:
         settings = loaded.settings
         self._settings, self._place, self._logs, self._world = settings, place, logs, world
-        self._notifier = Notifier.from_environment(os.environ)
+        self._notifier = notifier
         self._keeping = Keeping(settings)
         self._keeping.declared[CATEGORY] = settings.broadcast.retention or FOR_EVER
         self._keeping.declared[CANARIES] = RETENTION

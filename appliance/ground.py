@@ -39,6 +39,7 @@ from appliance.storage.sqlite import SqliteEngine
 from appliance.supervise.activation import inherited
 from appliance.supervise.descriptors import enough_for
 from appliance.supervise.place import Place
+from appliance.supervise.watchdog import Notifier
 from appliance.telemetry.redact import scrubbed
 from appliance.telemetry.spans import Spans
 from appliance.telemetry.status import About, Storage
@@ -62,11 +63,13 @@ __all__ = [
 ]
 
 
-def engine(loaded: Loaded, place: Place) -> Engine:
+def engine(loaded: Loaded, place: Place, notifier: Notifier) -> Engine:
     settings = loaded.settings
     folder = place.data / settings.log_folder
     folder.mkdir(mode=0o700, exist_ok=True)
-    return SqliteEngine.open(folder, durable=not loaded.throwaway, accept_loss=settings.accept_loss)
+    return SqliteEngine.open(
+        folder, durable=not loaded.throwaway, accept_loss=settings.accept_loss, waiting=notifier.wait_for_us
+    )
 
 
 def listeners(settings: Settings, held: ExitStack) -> list[socket.socket]:

@@ -26,6 +26,7 @@ from appliance.supervise.calm import calm_collector
 from appliance.supervise.place import Place, hold
 from appliance.supervise.signals import obey
 from appliance.supervise.tree import first_cause
+from appliance.supervise.watchdog import Notifier
 from appliance.telemetry.logs import Logs
 from appliance.telemetry.outlet import Outlet
 from appliance.world import RealWorld
@@ -53,8 +54,9 @@ def run(loaded: Loaded, banner: Banner = lambda _: ()) -> int:
         with ExitStack() as held:
             place = held.enter_context(hold(None if loaded.throwaway else settings.data))
             listeners = ground.listeners(settings, held)
-            engine = ground.engine(loaded, place)
-            return _live(partial(serve, loaded, place, engine, listeners, logs=logs, banner=banner))
+            notifier = Notifier.from_environment(os.environ)
+            engine = ground.engine(loaded, place, notifier)
+            return _live(partial(serve, loaded, place, engine, listeners, logs=logs, notifier=notifier, banner=banner))
     finally:
         logs.close()
 
@@ -79,10 +81,11 @@ async def serve(
     listeners: Sequence[socket.socket],
     *,
     logs: Logs,
+    notifier: Notifier | None = None,
     banner: Banner = lambda _: (),
 ) -> None:
     """Run everything until a signal stops it. Engine and listeners are ours from here on."""
-    house = House(loaded, place, engine, listeners, logs=logs, world=RealWorld())
+    house = House(loaded, place, engine, listeners, logs=logs, world=RealWorld(), notifier=notifier or Notifier(""))
     stopping = trio.Event()
 
     async def end() -> None:

@@ -62,6 +62,10 @@ class Notifier:
             return False
         return True
 
+    def wait_for_us(self) -> None:
+        """Starting takes its time: half a minute more from now on."""
+        self.send(EXTEND_TIMEOUT_USEC=30 * MICROSECONDS, STATUS="bringing the log to the schema of this program")
+
     @contextlib.contextmanager
     def reloading(self) -> Iterator[None]:
         """Around a reload, so that `systemctl reload` returns when it is done."""

@@ -23,6 +23,7 @@ from appliance.errors import ConfigError
 from appliance.process import serve
 from appliance.storage.sqlite import SqliteEngine
 from appliance.supervise.place import Place, hold
+from appliance.supervise.watchdog import Notifier
 
 
 @dataclass
@@ -234,7 +235,7 @@ def trusting(folder: Path) -> ssl.SSLContext:
 
 def test_a_database_url_names_a_file_in_the_data_folder(tmp_path):
     with hold(tmp_path) as place:
-        ground.engine(load(None, environ={}, flags={"db_url": "sqlite://shop.db"}), place).close()
+        ground.engine(load(None, environ={}, flags={"db_url": "sqlite://shop.db"}), place, Notifier("")).close()
 
     assert (tmp_path / "shop" / "log.db").exists()
 

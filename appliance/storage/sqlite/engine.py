@@ -73,6 +73,7 @@ class SqliteEngine:
         vfs: str = "",
         accept_loss: bool = False,
         place_every: int = PLACE_EVERY,
+        waiting: Callable[[], object] = lambda: None,
     ) -> SqliteEngine:
         """Open or create the log in `directory` (`log.db`, `log.mark`), migrate and verify it.
 
@@ -81,6 +82,7 @@ class SqliteEngine:
             vfs: name of a registered SQLite VFS.
             accept_loss: go on although acknowledged events are missing.
             place_every: how many events are given their places together (`tail.py` tells why).
+            waiting: called every few seconds while an older log is brought to today's schema.
 
         Raises:
             EventsLost: acknowledged events are missing.
@@ -93,7 +95,7 @@ class SqliteEngine:
             with contextlib.ExitStack() as opened:
                 db = connect(path, vfs=vfs, durable=durable)
                 opened.callback(db.close)
-                migrate(db, path)
+                migrate(db, path, waiting)
                 mark = MarkFile(directory / "log.mark", vfs) if durable else None
                 if mark is not None:
                     opened.callback(mark.close)

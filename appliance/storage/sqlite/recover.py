@@ -54,26 +54,26 @@ def connect(path: Path, *, vfs: str = "", durable: bool, reading: bool = False) 
     return db
 
 
-def migrate(db: apsw.Connection, path: Path) -> None:
+def migrate(db: apsw.Connection, path: Path, waiting: Callable[[], object] = lambda: None) -> None:
     """Bring the schema forward, one transaction a step, after a copy of the file was put aside.
 
-    Where that takes its time, the log is told every few seconds.
+    Where that takes its time, the log is told every few seconds, and `waiting` is called.
     """
     version = schema_of(db, path)
     if 0 < version < SCHEMA_VERSION:
         aside = path.with_name(f"{path.name}.before-schema-{SCHEMA_VERSION}")
         if not aside.exists():  # else a migration was cut short: the first copy is the one to keep
-            copy(db, aside, stop=_going_on(path, f"copying it to {aside.name}"))
+            copy(db, aside, stop=_going_on(path, f"copying it to {aside.name}", waiting))
     for number, statements in _MIGRATIONS:
         if number > version:
-            db.set_progress_handler(_going_on(path, f"schema {number} of {SCHEMA_VERSION}"), STEPS)
+            db.set_progress_handler(_going_on(path, f"schema {number} of {SCHEMA_VERSION}", waiting), STEPS)
             with db:
                 script(db, statements)
                 script(db, f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}")
     db.set_progress_handler(None)
 
 
-def _going_on(path: Path, what: str) -> Callable[[], bool]:
+def _going_on(path: Path, what: str, waiting: Callable[[], object]) -> Callable[[], bool]:
     """To be called often: tells the log every few seconds that this is still going on. Never asks to stop."""
     began = told = time.monotonic()
 
@@ -82,6 +82,7 @@ def _going_on(path: Path, what: str) -> Callable[[], bool]:
         now = time.monotonic()
         if now - told >= PATIENCE:
             told = now
+            waiting()
             log.info("the log is brought to the schema of this program", file=path.name, now=what, s=round(now - began))
         return False
 

@@ -283,20 +283,24 @@ def test_migration_goes_forward_after_a_copy_was_put_aside(tmp_path, next_versio
     assert found == written
 
 
-def test_migration_that_takes_long_tells_so_in_the_log(tmp_path, next_version, monkeypatch):
+def test_migration_that_takes_long_tells_so_and_asks_for_patience(tmp_path, next_version, monkeypatch):
     SqliteEngine.open(tmp_path).close()
+    asked: list[str] = []
     monkeypatch.setattr(recover, "PATIENCE", 0.0)
 
     next_version(
         "CREATE TABLE extra (key); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) "
         "INSERT INTO extra SELECT i FROM n;"
     )
-    with structlog.testing.capture_logs() as lines, closing(SqliteEngine.open(tmp_path)) as engine:
+    with structlog.testing.capture_logs() as lines:
+        engine = SqliteEngine.open(tmp_path, waiting=lambda: asked.append("wait"))
+    with closing(engine):
         counted = engine._db.execute("SELECT count(*) FROM extra").get
     with structlog.testing.capture_logs() as later, closing(SqliteEngine.open(tmp_path)):
         pass
 
     assert counted == 100_000
+    assert len(asked) == len(lines)
     assert {line["now"] for line in lines} >= {f"schema {recover.SCHEMA_VERSION} of {recover.SCHEMA_VERSION}"}
     assert any(line["now"].startswith("copying") for line in lines)
     assert later == []
