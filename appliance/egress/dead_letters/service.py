@@ -54,7 +54,7 @@ class DeadLetters:
         """Oldest first."""
 
         def read(reader: Reader) -> list[Letter]:
-            return [letter for letter in _letters(reader, namespace) if choice.takes(letter)]
+            return [letter for letter in _letters(reader, namespace, choice) if choice.takes(letter)]
 
         return await self._log.reading(read)
 
@@ -122,9 +122,12 @@ class DeadLetters:
         await self._log.control(lambda engine: engine.change_state(changes))
 
 
-def _letters(reader: Reader, namespace: int) -> Iterator[Letter]:
+def _letters(reader: Reader, namespace: int, choice: Choice) -> Iterator[Letter]:
+    """At least those that `choice` takes."""
+    known = (("kind", choice.kind), ("source", choice.source))
+    where = tuple((name, value) for name, value in known if value is not None)
     after = ""
-    while rows := reader.states(namespace, SHELF, after=after, limit=PAGE):
+    while rows := reader.states(namespace, SHELF, after=after, limit=PAGE, where=where):
         yield from (_letter(row.value) for row in rows)
         after = rows[-1].key
 
