@@ -125,7 +125,9 @@ def _messages(client: Client, ask: dict[str, Any], start: str | None) -> Iterato
             if seen["told"]:
                 attributes = tuple((name, value) for name, value in seen["attributes"])
                 body = seen["body"].encode()
-                yield _Sent(seen["message_id"], seen["type"], body, seen["content_type"], attributes, event=event.id)
+                yield _Sent(
+                    seen["message_id"], seen["type"], body, seen["content_type"], attributes, seen["trace"], event.id
+                )
 
 
 @dataclass(frozen=True, slots=True)

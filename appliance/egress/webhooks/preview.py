@@ -39,6 +39,7 @@ class Seen(msgspec.Struct, frozen=True):
     content_type: str = ""
     attributes: tuple[tuple[str, str], ...] = ()  # headers of its format
     body: str = ""
+    trace: str = ""  # the event's; empty: it belongs to none
 
 
 class Preview:
@@ -77,4 +78,6 @@ class Preview:
         if reason:
             return Seen(event.id, told=False, reason=reason)
         sent: Message = message(event, self._catalog.view(event), endpoint.format, self._source(endpoint.namespace))
-        return Seen(event.id, True, "", sent.id, sent.type, sent.content_type, sent.attributes, sent.body.decode())
+        return Seen(
+            event.id, True, "", sent.id, sent.type, sent.content_type, sent.attributes, sent.body.decode(), sent.trace
+        )
