@@ -194,6 +194,7 @@ class House:
             loaded,
             {"telemetry": self._retell, "log": self._rekeep, "backup": self._rebackup},
             (self.identity.reload, *((self.tls.reload,) if self.tls else ())),
+            lambda path: settings.dev and self.plugins.watches(path),
         )
         watchdog = Watchdog(
             self._notifier,

@@ -24,7 +24,7 @@ def _lines(row: Mapping[str, Any], paint: Paint) -> Iterator[str]:
     yield plain(row["summary"])
     if row["reason"]:
         yield f"  {paint('last crash:', 'red')} {plain(row['reason'])}"
-        yield from (f"  {plain(line)}" for line in (row["hint"],) if line)
+        yield from (f"  {plain(line)}" for line in row["hint"].splitlines())
     for what, count in row["failures"].items():
         yield f"  {what}: {amount(count, 'failure')}"
     routes = [(one["method"], one["path"], one["scope"] or "open", one["summary"]) for one in row["routes"]]

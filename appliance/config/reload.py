@@ -27,6 +27,7 @@ class Reloader:
         appliers: by the table whose live keys each takes into use. None may fail.
         renew: what every reload looks at again, changed or not (certificate files). Each raises ConfigError
             and then has changed nothing.
+        elsewhere: whether somebody else takes a key into use as soon as it is saved.
     """
 
     def __init__(
@@ -34,10 +35,12 @@ class Reloader:
         loaded: Loaded,
         appliers: Mapping[str, Callable[[Settings], None]],
         renew: tuple[Callable[[], None], ...] = (),
+        elsewhere: Callable[[Keys], bool] = lambda _: False,
     ) -> None:
         self.loaded = loaded
         self._appliers = appliers
         self._renew = renew
+        self._elsewhere = elsewhere
 
     def reload(self) -> Difference | None:
         """Read the sources again and apply what can be; None: they are wrong, and nothing has changed."""
@@ -48,11 +51,13 @@ class Reloader:
         except ConfigError as error:
             log.error("configuration is wrong, nothing changed", reason=error.message, hint=error.hint)
             return None
-        found = difference(self.loaded, new)
+        changed = difference(self.loaded, new)
+        taken = tuple(path for path in changed.restart if self._elsewhere(path))
+        found = Difference(changed.live, tuple(path for path in changed.restart if path not in taken))
         for table in dict.fromkeys(path[0] for path in found.live):
             self._appliers[table](new.settings)
         # What waits for a restart stays different from what is in force, so the next reload names it again.
-        self.loaded = self.loaded.with_values_of(new, found.live)
+        self.loaded = self.loaded.with_values_of(new, (*found.live, *taken))
         log.info("configuration reloaded", applied=_names(found.live), needs_restart=_names(found.restart))
         return found
 

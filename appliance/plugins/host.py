@@ -141,8 +141,8 @@ class Host:
         """Of all plugins, as they are in the front's table."""
         return tuple(route for guest in self._guests.values() for route in guest.routes)
 
-    async def restarted(self, name: str) -> None:
-        """Load a plugin afresh, and wait until it runs or cannot.
+    async def restarted(self, name: str) -> str:
+        """Load a plugin afresh, and wait until it runs or cannot: why it cannot, "" if it can.
 
         Raises:
             NotFound: there is none of this name that is on.
@@ -154,6 +154,7 @@ class Host:
         with trio.move_on_after(RESTART):
             while guest.lives == begun or guest.loading:  # noqa: ASYNC110 - a look twenty times a second, for an admin
                 await trio.sleep(0.05)
+        return guest.crash.reason if guest.desk is None else ""
 
     def restart(self, name: str) -> None:
         """Load a plugin afresh, config and code, and start it.
@@ -283,6 +284,12 @@ class Host:
             config: the configuration's file.
         """
         await when_plugins_are_saved(self._discover, config, self.restarted)
+
+    def watches(self, key: Sequence[str]) -> bool:
+        """Whether saving this key of the configuration is enough, while `watch` runs."""
+        table, name, *rest = (*key, "", "")
+        guest = self._guests.get(name) if table == "plugins" else None
+        return guest is not None and not guest.found.bundled and rest[0] != "enabled"
 
     def _keep(self, plugin: str, retention: Mapping[str, float]) -> None:
         for category, seconds in retention.items():

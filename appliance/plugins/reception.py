@@ -93,9 +93,9 @@ class Reception:
         except ApplianceError as error:
             if error.status < 500 or isinstance(error, Unavailable):
                 raise
-            raise self._failed(ask.what, error, request) from error
+            raise self._failed(ask.what, error) from error
         except Exception as error:
-            raise self._failed(ask.what, error, request) from error
+            raise self._failed(ask.what, error) from error
         late = Unavailable(f"plugin {self.plugin} gave no answer within {TIMEOUT:g} s", hint="try again later")
         self.failed(ask.what, late)
         raise late
@@ -106,13 +106,15 @@ class Reception:
         because = f": {crash.reason}" if crash.reason and who is not None and who.may(ADMIN) else ""
         return Unavailable(
             f"plugin {self.plugin} does not run{because}",
-            hint=crash.hint if because and crash.hint else f"an admin begins it again: plugin restart {self.plugin}",
+            hint=crash.hint
+            if because and crash.hint
+            else f"an admin begins it again: appliance plugin restart {self.plugin}",
             retry_after=30 if crash.reason else 1,  # without a reason it is only being loaded
         )
 
-    def _failed(self, what: str, error: Exception, request: Request) -> PluginFailed:
+    def _failed(self, what: str, error: Exception) -> PluginFailed:
         self.failed(what, error)
-        log.error("plugin failed", plugin=self.plugin, what=what, request=request.request_id, exc_info=error)
+        log.error("plugin failed", plugin=self.plugin, what=what, exc_info=error)
         return PluginFailed(
             f"plugin {self.plugin} went wrong; it is not your fault",
             hint="the log has the details under this request_id; an admin sees the last one under Plugins",

@@ -26,7 +26,7 @@ LEFT_OUT = frozenset({"__pycache__", "tests", "vendor"})  # of a plugin's folder
 async def when_plugins_are_saved(
     found: Callable[[], Sequence[Found]],
     config: Path | None,
-    restart: Callable[[str], Awaitable[None]],
+    restart: Callable[[str], Awaitable[str]],
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -35,7 +35,7 @@ async def when_plugins_are_saved(
     Args:
         found: the plugins as files and configuration have them now; raises ConfigError.
         config: the configuration's file.
-        restart: begins one again.
+        restart: begins one again, and says why it does not run ("": it does).
     """
     plugins = [one for one in found() if one.folder is not None and not one.bundled]
     tables: dict[str, object] = {one.name: one.table for one in plugins}
@@ -55,7 +55,7 @@ async def when_plugins_are_saved(
 
 
 async def _retabled(
-    found: Callable[[], Sequence[Found]], tables: dict[str, object], restart: Callable[[str], Awaitable[None]]
+    found: Callable[[], Sequence[Found]], tables: dict[str, object], restart: Callable[[str], Awaitable[str]]
 ) -> dict[str, object]:
     """Begin those again whose table has changed."""
     try:
@@ -68,11 +68,14 @@ async def _retabled(
     return tables | new
 
 
-async def _again(name: str, restart: Callable[[str], Awaitable[None]]) -> None:
+async def _again(name: str, restart: Callable[[str], Awaitable[str]]) -> None:
     try:
-        await restart(name)
+        reason = await restart(name)
     except ApplianceError as trouble:
         log.error("plugin saved, but not loaded", plugin=name, reason=trouble.message, hint=trouble.hint)
+        return
+    if reason:
+        log.error("plugin saved, but parked until the next save", plugin=name, reason=reason)
     else:
         log.info("plugin saved, and loaded afresh", plugin=name)
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.api import Context, Event, NotFound, Plugin, Receipt, Rejected, Request
+from appliance.api import Context, Event, Job, NotFound, Plugin, Receipt, Rejected, Request
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Config:
     longest: int = 100  # characters of a guest's name
 
 
-plugin = Plugin("NAME", summary="Greets whoever arrives.", config=Config)
+plugin = Plugin("NAME", config=Config)
 
 
 @plugin.event(stream="NAME-{guest}", retention="2d")
@@ -71,7 +71,7 @@ async def welcome(ctx: Context[Config], event: Event[CLASSArrived]) -> None:
 
 
 @plugin.job(retry="1s 5s 30s", timeout=10.0)
-async def write_card(ctx: Context[Config], job: Any, guest: str) -> dict[str, str]:
+async def write_card(ctx: Context[Config], job: Job, guest: str) -> dict[str, str]:
     """A card for a new guest: slow work belongs into jobs."""
     card = f"{ctx.config.greeting}, {guest}!"
     await job.progress(50, "written")

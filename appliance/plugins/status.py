@@ -127,6 +127,7 @@ def described(found: Found, declared: Declarations | None, running: Iterable[Con
     plugin = declared.plugin
     return replace(
         status,
+        summary=status.summary or plugin.summary,
         events=tuple(event.__name__ for event in plugin.events),
         services=tuple(plugin.services),
         panels=tuple(plugin.panels),

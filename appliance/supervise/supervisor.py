@@ -185,7 +185,10 @@ class Supervisor:
             pause = slot.restarts.crashed(self._world.now())
         if pause is None and policy is OnCrash.PARK and not self._stopping:
             pause = math.inf
-        log.error("service crashed", service=slot.name, restart_in=pause, exc_info=crash)
+        if pause == math.inf:
+            log.error("service crashed, and is parked", service=slot.name, exc_info=crash)
+        else:
+            log.error("service crashed", service=slot.name, restart_in=pause, exc_info=crash)
         if pause is None:
             slot.become(State.CRASHED)
             if policy is OnCrash.EXIT or not self._stopping:

@@ -121,3 +121,15 @@ async def test_saving_the_file_reloads_and_looking_away_does_not(rig, autojump_c
         nursery.cancel_scope.cancel()
 
     assert (before, once, reloads) == (0, 1, 3)
+
+
+def test_what_somebody_else_takes_into_use_waits_for_no_restart(tmp_path):
+    file = tmp_path / "appliance.toml"
+    file.write_text("[plugins.a]\nn = 1\n[plugins.b]\nn = 1\n")
+    reloader = Reloader(load(file, environ={}, flags={}), {}, elsewhere=lambda path: path[:2] == ("plugins", "a"))
+    file.write_text("[plugins.a]\nn = 2\n[plugins.b]\nn = 2\n")
+
+    found = [reloader.reload(), reloader.reload()]
+
+    assert [one.restart for one in found if one] == [(("plugins", "b", "n"),)] * 2
+    assert reloader.loaded.settings.plugins["a"] == {"n": 2}

@@ -170,6 +170,19 @@ async def test_retention_is_handed_on_before_the_first_event(write, hosting, aut
         assert running.retained == [("tick", 2 * 86_400.0)]
 
 
+async def test_whoever_begins_a_plugin_again_is_told_why_it_does_not_run(write, hosting, autojump_clock):
+    write("late", TICKER)
+
+    async with hosting() as running:
+        write("late", "from appliance.api imporrt Plugin")
+        broken = await running.host.restarted("late")
+        write("late", TICKER)
+        repaired = await running.host.restarted("late")
+
+    assert broken.startswith("SyntaxError: invalid syntax (plugin.py:")
+    assert repaired == ""
+
+
 async def test_second_plugin_with_another_retention_for_a_category_is_parked(write, hosting, autojump_clock):
     write("a", TICKER)
     write("b", TICKER.replace("2d", "3d"))
