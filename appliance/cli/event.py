@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -12,7 +12,10 @@ from appliance.cli.base import Noun
 from appliance.cli.desk import Desk, with_desk
 from appliance.cli.legs import legs_text
 from appliance.cli.render import Paint, plain, table
+from appliance.client import Client
 from appliance.client.protocol import rest
+from appliance.errors import NotFound
+from appliance.ids import canonical_uuid
 
 __all__ = ["commands"]
 
@@ -30,6 +33,7 @@ legs: [{kind, name, outcome, detail, at, after_ms, id}]"""
         "appliance event show 01a1fdd1-1570-786c-a8ca-ba85110e11ac",
         "appliance event trace 01a1fdd1-1570-786c-a8ca-ba85110e11ac",
         "appliance event why 01a1fdd1-1570-786c-a8ca-ba85110e11ac",
+        "appliance event why order-7 @ 3      as its receipt says; order-7 alone is the newest there",
     ],
 )
 def event() -> None:
@@ -37,39 +41,59 @@ def event() -> None:
 
 
 @event.command("show", fields=SHOWN)
-@click.argument("id_", metavar="ID")
+@click.argument("words", metavar="ID|STREAM[@POS]", nargs=-1, required=True)
 @click.option("--memory", metavar="M", default="", help="the memory it is in")
 @with_desk
-def show(desk: Desk, id_: str, memory: str) -> None:
-    """Print the event with this ID in its envelope."""
-    found = _asked(desk, id_, memory)
+def show(desk: Desk, words: Sequence[str], memory: str) -> None:
+    """Print an event in its envelope."""
+    found = _asked(desk, words, "", memory)
     desk.show(found, "\n".join(_lines(found, desk.paint)))
 
 
 @event.command("trace", fields=TRACED)
-@click.argument("id_", metavar="ID")
+@click.argument("words", metavar="ID|STREAM[@POS]", nargs=-1, required=True)
 @click.option("--memory", metavar="M", default="", help="the memory it is in")
 @with_desk
-def trace(desk: Desk, id_: str, memory: str) -> None:
-    """Print what the event with this ID belongs to, and where it went."""
-    found = _asked(desk, f"{id_}/trace", memory)
+def trace(desk: Desk, words: Sequence[str], memory: str) -> None:
+    """Print what an event belongs to, and where it went."""
+    found = _asked(desk, words, "/trace", memory)
     desk.show(found, "\n".join(_way(found, desk)))
 
 
 @event.command("why", fields=TRACED)
-@click.argument("id_", metavar="ID")
+@click.argument("words", metavar="ID|STREAM[@POS]", nargs=-1, required=True)
 @click.option("--memory", metavar="M", default="", help="the memory it is in")
 @with_desk
-def why(desk: Desk, id_: str, memory: str) -> None:
+def why(desk: Desk, words: Sequence[str], memory: str) -> None:
     """The same as trace, and where it did not go, with the reason."""
-    found = _asked(desk, f"{id_}/why", memory)
+    found = _asked(desk, words, "/why", memory)
     desk.show(found, "\n".join(_way(found, desk)))
 
 
-def _asked(desk: Desk, path: str, memory: str) -> dict[str, Any]:
+def _asked(desk: Desk, words: Sequence[str], what: str, memory: str) -> dict[str, Any]:
     with desk.client() as client:
-        found: dict[str, Any] = client.run(rest("GET", f"{PATH}/{path}", query={"memory": memory} if memory else None))
+        path = f"{PATH}/{_id(client, ' '.join(words))}{what}"
+        found: dict[str, Any] = client.run(rest("GET", path, query={"memory": memory} if memory else None))
     return found
+
+
+def _id(client: Client, text: str) -> str:
+    """The id of an event that is named by it, by its place as a receipt says it, or as the newest of a stream.
+
+    Raises:
+        NotFound: there is nothing in this place.
+    """
+    try:
+        return canonical_uuid(text)
+    except ValueError:
+        stream, _, position = (part.strip() for part in text.rpartition("@"))
+    if stream and position.isdigit():
+        event = next(iter(client.get_stream(stream, int(position), limit=1)), None)
+        if event is not None and event.position == int(position):
+            return event.id
+    elif (event := client.last(text)) is not None:
+        return event.id
+    raise NotFound(f"there is no event {text}", hint='name its id, or its stream and position, as in "order-7 @ 3"')
 
 
 def _lines(event: Mapping[str, Any], paint: Paint) -> list[str]:

@@ -22,7 +22,7 @@ from appliance import __version__
 from appliance.auth.signing import SECRET_BYTES, check_secret, make_secret
 from appliance.cli.base import Count, verb
 from appliance.cli.desk import Desk, with_desk
-from appliance.cli.endings import by_ending
+from appliance.cli.endings import by_name
 from appliance.cli.reading import place_of
 from appliance.cli.render import Paint, plain
 from appliance.client import Client, Topic
@@ -112,7 +112,7 @@ def _ask(client: Client, wish: dict[str, Any]) -> dict[str, Any]:
         return given
     if given:
         raise Rejected("--like is all there is to say", hint="leave the others out, or --like")
-    return {"webhook": by_ending(wish["like"], [row["id"] for row in client.run(rest("GET", PATH))])}
+    return {"webhook": by_name(wish["like"], client.run(rest("GET", PATH)))}
 
 
 def _messages(client: Client, ask: dict[str, Any], start: str | None) -> Iterator[_Sent]:

@@ -17,7 +17,7 @@ from appliance.cli.plugin_card import card
 from appliance.cli.render import plain, table
 from appliance.client import Unreachable
 from appliance.client.protocol import rest
-from appliance.errors import NotFound, Rejected
+from appliance.errors import Forbidden, NotFound, Rejected, Unauthenticated
 from appliance.plugins import loader
 from appliance.plugins.check import Finding, check
 from appliance.plugins.declared import examine
@@ -49,13 +49,13 @@ def plugin() -> None:
 @plugin.command("list", fields='{"plugins": [{name, version, summary, bundled, enabled, folder, problem}]}')
 @with_desk
 def list_(desk: Desk) -> None:
-    """List plugins. `appliance status` shows how they do."""
-    found = installed(desk)
+    """List plugins, with their state if a server runs."""
+    found, running = installed(desk), _states(desk)
     rows = [
         (
             one.name,
             one.row()["version"],
-            _state(one),
+            running.get(one.name) or _state(one),
             "bundled" if one.bundled else one.folder or "",
             one.row()["summary"],
         )
@@ -143,8 +143,11 @@ def new(desk: Desk, name: str, folder: str) -> None:
     made = scaffold(name, Path(folder))
     desk.show({"name": name, "folder": str(made)}, str(made))
     desk.note(f"next: appliance plugin check {made}")
-    desk.note(f'      then add to the configuration: plugins_path = ["{Path(folder).absolute()}"] and [plugins.{name}]')
-    desk.note("      and while you write it: appliance serve --dev")
+    desk.note(f"      write into {desk.config.file or 'appliance.toml'}:")
+    for line in _lines_of(desk, name, Path(folder).absolute()):
+        desk.note(f"          {line}")
+    desk.note("      while you write it: appliance serve --dev")
+    desk.note(f"      watch its events: appliance subscribe {name}")
 
 
 @plugin.command("check", fields='{"ok", "findings": [{plugin, about, message, hint}]}')
@@ -182,6 +185,16 @@ def _running(desk: Desk, name: str) -> dict[str, Any] | None:
         return None
 
 
+def _states(desk: Desk) -> dict[str, str]:
+    """How a server has each plugin, by name; empty: none runs here, or it tells us nothing."""
+    try:
+        with desk.client(timeout=5.0) as client:
+            rows = client.run(rest("GET", PATH))["plugins"]
+    except (Unreachable, NotFound, Unauthenticated, Forbidden):
+        return {}
+    return {row["name"]: row["state"] for row in rows}
+
+
 def _described(found: Found) -> dict[str, Any]:
     """What its files say. Raises what keeps it from being loaded."""
     if found.problem is not None:
@@ -196,17 +209,21 @@ def _described(found: Found) -> dict[str, Any]:
 def _say_lines(desk: Desk, name: str, *, on: bool) -> None:
     found = _named(desk, name)
     file = str(desk.config.file or "appliance.toml")
-    lines = [f"[plugins.{found.name}]", *(() if on else ("enabled = false",))]
-    if on and not found.bundled and found.folder is not None:
-        known = [Path(path).absolute() for path in desk.config.settings.plugins_path]
-        if found.folder.parent.absolute() not in known:
-            lines.insert(0, f'plugins_path = ["{found.folder.parent.absolute()}"]')
+    parent = found.folder.parent.absolute() if on and found.folder is not None and not found.bundled else None
+    lines = _lines_of(desk, found.name, parent) + ([] if on else ["enabled = false"])
     row = {"name": found.name, "enabled": on, "file": file, "lines": lines}
     if found.enabled is on and found.problem is None:
         desk.show(row | {"lines": []}, f"{found.name} is {'on' if on else 'off'} already")
         return
     desk.show(row, "\n".join(lines))
     desk.note(f"belongs into {file}; then: appliance stop, appliance serve")
+
+
+def _lines_of(desk: Desk, name: str, parent: Path | None) -> list[str]:
+    """What the configuration lacks for a plugin, but for its keys; `parent` is the folder its folder is in."""
+    known = [Path(path).absolute() for path in desk.config.settings.plugins_path]
+    paths = json.dumps([str(path) for path in (*known, parent)], ensure_ascii=False)
+    return [*([] if parent is None or parent in known else [f"plugins_path = {paths}"]), f"[plugins.{name}]"]
 
 
 def _named(desk: Desk, name: str) -> Found:

@@ -24,7 +24,8 @@ STYLES = {
     "cyan": "36",
 }
 TEXT_WIDTH = 100  # columns of a hint
-TYPE_WIDTH, PLACE_WIDTH = 20, 18  # columns of an event line; longer names push the rest to the right
+WIDE = 100  # columns from which an event line has room for wide columns
+COLUMNS, NARROW = (20, 18), (16, 13)  # of type and place; longer names push the rest to the right
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def event_line(event: Mapping[str, Any], paint: Paint, width: int) -> str:
     kind = plain(event["type"])
     place = f"{plain(event['stream'])} @ {event['position']}"
     data = plain(json.dumps(event["data"], ensure_ascii=False))
-    columns = (kind + " " * (TYPE_WIDTH - len(kind)), place.ljust(PLACE_WIDTH))
+    columns = [text.ljust(w) for text, w in zip((kind, place), NARROW if 0 < width < WIDE else COLUMNS, strict=True)]
     room = width - len(clock) - sum(len(column) + 2 for column in columns) - 2
     if width and len(data) > room:
         data = data[: max(room, 20) - 1] + "…"

@@ -9,7 +9,7 @@ import click
 
 from appliance.cli.base import Count, Noun
 from appliance.cli.desk import Desk, with_desk
-from appliance.cli.endings import by_ending
+from appliance.cli.endings import by_ending, by_name
 from appliance.cli.listen import listen
 from appliance.cli.render import table
 from appliance.client import Client
@@ -37,7 +37,7 @@ response_body, error_class, duration_ms, delivered_at, next_attempt_at"""
         "appliance webhook create https://example.org/hook --event NoteUpdated",
         "appliance webhook create http://192.168.1.20:8080/ --ordered --format standard",
         "appliance webhook list",
-        "appliance webhook test 4f2a9c1e           any unambiguous ending of its id",
+        "appliance webhook test erp                its name, or any unambiguous ending of its id",
         "appliance webhook redeliver 4f2a9c1e --since 1200",
         "appliance webhook listen --forward http://127.0.0.1:3000/hook",
     ],
@@ -232,9 +232,9 @@ def _what(made: dict[str, Any]) -> str:
     return "receivers verify with its public key" if made["public_key"] else "its secret, shown once"
 
 
-def _path(client: Client, ending: str) -> str:
+def _path(client: Client, text: str) -> str:
     rows: Sequence[dict[str, Any]] = client.run(rest("GET", PATH))
-    return f"{PATH}/{by_ending(ending, [row['id'] for row in rows])}"
+    return f"{PATH}/{by_name(text, rows)}"
 
 
 def _switch(desk: Desk, id_: str, what: str) -> None:

@@ -42,6 +42,8 @@ def failure(url: str, error: Exception) -> ApplianceError:
         return Rejected(f"this cannot be sent: {error}", hint="check the token and the address for stray characters")
     if isinstance(error, httpcore.ReadTimeout | httpcore.WriteTimeout):
         return Unreachable(f"{url} did not answer in time", hint="it may be busy; try again, or raise the timeout")
+    if isinstance(error, httpcore.ReadError | httpcore.WriteError | httpcore.RemoteProtocolError):
+        return Unreachable(f"{url} has broken the connection off", hint="is it being stopped? then start it again")
     reason = str(error).partition("] ")[2] or str(error) or type(error).__name__
     return Unreachable(f"nothing answers at {url} ({reason})", hint="start the server, or check the address")
 

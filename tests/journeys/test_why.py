@@ -111,6 +111,9 @@ def following(served: Served, query: str) -> Iterator[ClientConnection]:
         yield socket
 
 
+PLACES = (["order-8"], ["order-8@0"], ["order-8", "@", "0"])
+
+
 def placed(call: Callable[..., Said], stream: str, **data: Any) -> str:
     call("publish", "OrderPlaced", json.dumps(data), "--stream", stream)
     id: str = call("stream", "last", stream, "--json").json["id"]
@@ -160,6 +163,8 @@ def test_an_event_that_went_everywhere_tells_when(call: Callable[..., Said], ser
         id = placed(call, "order-8", total=190, buyer="ben")
         legs = why(call, id, lambda legs: quiet(legs) and any(leg["kind"] == "job" for leg in legs))
         trace, people = call("event", "trace", id, "--json").json, call("event", "trace", id)
+        by_place = [call("event", "show", *place, "--json").json["event_id"] for place in PLACES]
+        nowhere = [call("event", "show", place) for place in ("order-8@1", "order-99")]
 
     found = outcomes(legs)
     assert found["webhook", "erp"] == ("done", "200")
@@ -169,6 +174,9 @@ def test_an_event_that_went_everywhere_tells_when(call: Callable[..., Said], ser
     assert [leg["outcome"] for leg in trace["legs"]] == ["done"] * 4
     assert all(0 <= leg["after_ms"] < PATIENCE * 1000 and leg["at"].endswith("Z") for leg in trace["legs"])
     assert 0 <= trace["bus_ms"] <= trace["handed_ms"]
+    assert by_place == [id] * len(PLACES)
+    assert [said.code for said in nowhere] == [5, 5]
+    assert "there is no event order-8@1" in nowhere[0].err
     assert "JobQueued" in [link["type"] for link in trace["chain"]]
     assert "✓ job" in people.out
     assert "erp" in people.out

@@ -51,8 +51,9 @@ def test_an_event_is_one_line_cut_to_the_terminal():
     cut = event_line(EVENT, Paint(), 80)
 
     assert whole.endswith('OrderPlaced           order-7 @ 3         {"total": 90, "note": "ü"}')
-    assert len(cut) == 80
-    assert cut.endswith("…")
+    assert cut.endswith('OrderPlaced       order-7 @ 3    {"total": 90, "note": "ü"}')  # narrow columns before a cut
+    assert len(event_line(EVENT | {"data": "x" * 99}, Paint(), 80)) == 80
+    assert event_line(EVENT | {"data": "x" * 99}, Paint(), 80).endswith("…")
 
 
 def test_a_table_aligns_numbers_to_the_right():

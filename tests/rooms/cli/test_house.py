@@ -198,12 +198,16 @@ def test_a_wrong_configuration_is_told_with_file_line_and_exit_code_2(call, alon
 
 
 def test_a_new_plugin_passes_its_check(call, alone):
-    made = call("plugin", "new", "greeter", "--json")
+    made, other = call("plugin", "new", "greeter", "--json"), call("plugin", "new", "other", "--folder", "elsewhere")
+    (alone / "appliance.toml").write_text('plugins_path = ["mine"]\n')
+    third = call("plugin", "new", "third", "--folder", "elsewhere")
     good, none = call("plugin", "check", "greeter"), call("plugin", "check", "nothing")
     (alone / "greeter" / "plugin.py").write_text("import nothing_at_all\n")
     bad = call("plugin", "check", "greeter", "--json")
 
     assert (made.json["folder"], good.code, good.out) == ("greeter", 0, "1 checked, all would start\n")
+    assert f'plugins_path = ["{alone / "elsewhere"}"]\n          [plugins.other]\n' in other.err
+    assert f'plugins_path = ["{alone / "mine"}", "{alone / "elsewhere"}"]\n' in third.err
     assert (none.code, bad.code, bad.json["ok"]) == (5, 4, False)
     assert bad.json["findings"][0]["about"] == "import"
 
