@@ -40,6 +40,7 @@ from appliance.config.strict import Source, closest
 from appliance.egress.webhooks.addresses import Guard
 from appliance.egress.webhooks.sender import Resolver
 from appliance.errors import ApplianceError, NotFound
+from appliance.ids import uuid7
 from appliance.ingress.door import Door
 from appliance.ingress.labels import labelled
 from appliance.model.catalog import Catalog
@@ -316,9 +317,16 @@ class _TestWorld(RealWorld):
         super().__init__()
         self.rng = random.Random(0)  # noqa: S311 - the same in every run
         self._begin = trio.current_time()
+        self._ids = (0, 0)  # microsecond of the newest, and how many it had before
 
     def wall_us(self) -> int:
         return BEGINNING + round((trio.current_time() - self._begin) * MICROSECONDS)
+
+    def new_id(self) -> str:
+        """Time stands still between two of them, and their order must not."""
+        now, (last, before) = self.wall_us(), self._ids
+        self._ids = (now, before + 1 if now == last else 0)
+        return uuid7(now + self._ids[1], self.rng.randbytes(8))
 
 
 def _config(plugin: Plugin, config: object) -> Any:

@@ -94,6 +94,19 @@ async def test_what_is_not_declared_cannot_be_waited_for_or_shown(autojump_clock
     assert missing.value.hint == 'did you mean "Ticked"?'
 
 
+async def test_ids_are_in_the_order_of_creation_while_time_stands_still(autojump_clock):
+    plugin = Plugin("maker")
+
+    @plugin.panel("Ids")
+    async def panel(ctx: Context) -> dict:
+        return {"ids": [ctx.new_id() for _ in range(100)]}
+
+    async with harness(plugin) as rig:
+        ids = (await rig.panel("Ids"))["ids"]
+
+    assert ids == sorted(set(ids))
+
+
 async def test_panel_gives_its_values(autojump_clock):
     async with harness(ticker()[0], Config(every=1.0)) as rig:
         assert await rig.panel("Ticks") == {"every": 1.0, "two": 2}
