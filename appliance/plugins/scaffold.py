@@ -139,11 +139,12 @@ greeting = "hello"   # what guests are told
 longest  = 100       # characters of a guest's name
 ```
 
-    appliance plugin check NAME      # before: manifest, import, doors, config
-    appliance serve --dev            # loads it afresh whenever it is saved
-    appliance plugin show NAME       # its routes, events, jobs and configuration
-    appliance subscribe NAME         # its events, live
-    python -m pytest NAME            # its tests, where the appliance is installed
+- `appliance plugin check NAME`: would it start? Looks at manifest, import, doors and configuration.
+- `appliance serve --dev`: loads it afresh whenever it is saved.
+- `appliance plugin show NAME`: its routes, events, jobs and configuration, and how it does.
+- `appliance subscribe NAME`: its events, as they come.
+- `appliance event why NAME-anna`: what became of the newest event of that stream.
+- `python -m pytest NAME`: its tests, where the appliance is installed.
 """
 
 
