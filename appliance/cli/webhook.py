@@ -27,6 +27,12 @@ FIELDS = """id, name, url, url_class, events, memories, format, is_active, reaso
 concurrency, rate, ordered, signature, public_key, created_at, updated_at, last_triggered_at, failure_count,
 position, circuit, waiting,
 condition_errors, condition_error"""
+WORDS = {
+    "connection": "no connection; look at the host, its port, and whether it listens",
+    "timeout": "no answer in time",
+    "tls": "no TLS with it; look at its certificate",
+    "refused": "the address is not allowed",
+}  # what the classes of errors mean
 DELIVERY = """id, webhook_id, event_id, event_type, seq, payload, state, success, attempt, status_code,
 response_body, error_class, duration_ms, delivered_at, next_attempt_at"""
 
@@ -146,7 +152,7 @@ def test(desk: Desk, id_: str) -> int:
     with desk.client(timeout=330.0) as client:
         row: dict[str, Any] = client.run(rest("POST", f"{_path(client, id_)}/test"))
     what = row["status_code"] or row["error_class"]
-    desk.show(row, f"{row['status']}: {what} in {row['duration_ms']} ms")
+    desk.show(row, f"{row['status']}: {WORDS.get(what, what)}, after {row['duration_ms']} ms")
     return 0 if row["success"] else 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -21,6 +21,7 @@ from appliance.api import (
     RouteDoor,
     ServiceDoor,
 )
+from appliance.api.doors import Scope
 from appliance.config.strict import closest
 from appliance.config.units import duration
 from appliance.model.event import Draft
@@ -203,6 +204,8 @@ def _route(door: RouteDoor) -> Asked:
         raise Misdeclared(f"{what}: there is no such method", hint=f"one of {', '.join(sorted(METHODS))}")
     if not _PATH.fullmatch(door.path):
         raise Misdeclared(f"{what} is no path", hint='write it like "/api/v1/orders/{order_id}"')
+    if door.scope is not None and door.scope not in (scopes := get_args(Scope)):
+        raise Misdeclared(f"{what}: there is no scope {door.scope!r}", hint=closest(door.scope, scopes))
     holes = _HOLE.findall(door.path)
     if len(set(holes)) < len(holes):
         raise Misdeclared(f"{what} has two parts of one name")

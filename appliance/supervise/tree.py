@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sysconfig
 import traceback
 from dataclasses import dataclass
 from enum import Enum
@@ -13,6 +14,8 @@ import msgspec
 from appliance.clock import stamp
 
 __all__ = ["Busy", "Grows", "Node", "NodeJson", "State", "first_cause", "one_line"]
+
+STDLIB = sysconfig.get_path("stdlib")
 
 
 class State(Enum):
@@ -103,9 +106,10 @@ def first_cause(crash: Exception) -> Exception:
 
 
 def one_line(crash: Exception) -> str:
-    """`KeyError: 'run_id' (plugin.py:41)`, at most 300 characters."""
+    """`KeyError: 'run_id' (plugin.py:41)`, at most 300 characters; the place is the last one that is not Python's."""
     cause = first_cause(crash)
     text = traceback.format_exception_only(cause)[0].strip().splitlines()[0]
     frames = traceback.extract_tb(cause.__traceback__)
-    where = f" ({PurePath(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    known = [frame for frame in frames if not frame.filename.startswith((STDLIB, "<"))] or frames
+    where = f" ({PurePath(known[-1].filename).name}:{known[-1].lineno})" if known else ""
     return text[: 300 - len(where)] + where

@@ -197,3 +197,14 @@ def test_category_with_two_retentions_is_refused():
 def test_retention_is_a_duration_with_a_unit(text):
     with pytest.raises(Misdeclared):
         seconds(text)
+
+
+def test_scope_that_no_token_has_is_refused():
+    plugin = Plugin("till")
+
+    @plugin.route("GET", "/api/v1/till", scope="writ")  # type: ignore[arg-type]
+    async def till() -> None: ...
+
+    with pytest.raises(Misdeclared, match="no scope 'writ'") as caught:
+        examine(plugin)
+    assert caught.value.hint == 'did you mean "write"?'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from itertools import pairwise
 
@@ -176,10 +177,13 @@ async def test_whoever_begins_a_plugin_again_is_told_why_it_does_not_run(write, 
     async with hosting() as running:
         write("late", "from appliance.api imporrt Plugin")
         broken = await running.host.restarted("late")
+        write("late", "import json\njson.loads('{')")
+        deep = await running.host.restarted("late")
         write("late", TICKER)
         repaired = await running.host.restarted("late")
 
     assert broken.startswith("SyntaxError: invalid syntax (plugin.py:")
+    assert re.fullmatch(r"json\.decoder\.JSONDecodeError: .+ \(plugin\.py:\d+\)", deep)
     assert repaired == ""
 
 
