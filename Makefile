@@ -75,7 +75,8 @@ journeys: setup  ## the real process, from outside, over its whole life
 	@$(PY) -m pytest tests/journeys $(ARGS)
 
 conformance: setup  ## foreign clients, architecture, packaging; the Autobahn suite (PYTHON27=...)
-	@$(PY) -m pytest -n $(JOBS) -m "npm or not npm" tests/contracts $(ARGS)
+	@packaging/test-tools conformance
+	@$(PY) -m pytest -n $(JOBS) -m "" tests/contracts $(ARGS)
 	@$(PY) -m tests.contracts.autobahn $(PYTHON27)
 
 load: setup  ## benchmarks, side by side with PostgreSQL, Valkey, Node and others

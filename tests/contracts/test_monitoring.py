@@ -20,6 +20,8 @@ from websockets.sync.client import connect
 from tests.records import Recorded, eventually, recording
 from tests.served import ROOT
 
+pytestmark = pytest.mark.conformance
+
 ALERTS = ROOT / "docs/prometheus/alerts.yml"
 SCRAPE = ROOT / "docs/prometheus/prometheus.yml"
 BOARD = ROOT / "docs/grafana/appliance.json"
@@ -119,7 +121,7 @@ def _scraped(client: httpx.Client) -> bool:
     """Whether it has seen us several times, a flight of the canary among them."""
     try:
         return bool(asked(client, "count_over_time(appliance_canary_latency_seconds[1m]) > 3"))
-    except httpx.TransportError:
+    except (httpx.TransportError, json.JSONDecodeError):  # it does not listen, or says 503 until it is ready
         return False
 
 

@@ -290,7 +290,9 @@ def test_container_asks_the_health_route_and_ends_politely():
 
 
 def test_make_alone_lists_every_target_with_one_line():
-    listed = subprocess.run(["make"], cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout.splitlines()[1:]
+    listed = subprocess.run(
+        ["make", "--no-print-directory"], cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE
+    ).stdout.splitlines()[1:]
 
     names = [line.split()[0] for line in listed]
 

@@ -240,7 +240,7 @@ def test_a_new_secret_signs_beside_the_old_one_and_the_official_library_agrees(s
     call(server, "DELETE", f"{HOOKS}/{made['id']}", expect=204)
 
 
-@pytest.mark.npm
+@pytest.mark.conformance
 def test_the_library_of_another_language_agrees(server: Served, receiver: Receiver):
     made = hook(server, receiver)
     write(server, "js-1")

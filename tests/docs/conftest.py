@@ -14,9 +14,12 @@ from tests.docs.terminal import PATIENCE
 SWITCHES = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator[Callable[[], RunScript]]:
-    """A real browser for scripts, started for the first page that has one."""
+    """A real browser for scripts, started for a page that has one.
+
+    It ends with the page: two of Playwright's loops cannot be in one process at once.
+    """
     with ExitStack() as held:
         tabs: list[Page] = []
 

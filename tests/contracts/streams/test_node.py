@@ -13,7 +13,7 @@ from tests.served import PATIENCE, serving
 SCRIPT = Path(__file__).with_name("foreign.mjs")
 
 
-@pytest.mark.npm
+@pytest.mark.conformance
 def test_node_ws_and_eventsource_agree(tmp_path: Path):
     """Foreign clients read us: what a browser's WebSocket and EventSource would see (#39, #43)"""
     folders = [npm("ws@8"), npm("eventsource@4")]

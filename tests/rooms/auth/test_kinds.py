@@ -123,6 +123,6 @@ async def test_no_text_of_any_kind_is_stored():
         texts = await one_of_each(desk)
         made = (await desk.ask("POST", "/oauth/register", ITSELF)).json
         secrets = [*texts.values(), made["client_secret"], made["registration_access_token"]]
-        stored = repr(engine.tokens()) + repr(engine._states) + repr(desk.identity.tickets)
+        stored = repr(engine.tokens()) + repr(engine._values._kept) + repr(desk.identity.tickets)
 
     assert [secret for secret in secrets if secret[-20:] in stored] == []
