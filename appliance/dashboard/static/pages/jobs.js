@@ -22,7 +22,7 @@ export function Jobs({ path: [opened], query, go }) {
       <${Tiles} stats=${value} paused=${paused} />
       <nav class="tabs" aria-label="state">${STATES.map((one) => html`<a href=${`/dashboard/jobs${one && `?status=${one}`}`} aria-current=${one === status ? "page" : undefined}>${one || "all"}</a>`)}</nav>
       ${value.jobs.length === 0 ? html`<${Card}><${Empty} icon="jobs" title=${status ? `No job is ${status}` : "No jobs yet"}><p>Plugins queue work here, and <code>POST ${JOBS}</code> does. ${status && html`<a href="/dashboard/jobs">See all</a>`}</p></${Empty}></${Card}>`
-    : html`<${Card} flush><div class="scroll"><table class="folds"><thead><tr><th>Job</th><th>State</th><th>Progress</th><th class="num">Tries</th><th>Since</th><th><span class="hush">what to do</span></th></tr></thead>
+    : html`<${Card} flush><div class="scroll"><table class="folds"><thead><tr><th>Job</th><th>State</th><th>Progress</th><th class="num">Retries</th><th>Since</th><th><span class="hush">what to do</span></th></tr></thead>
         <tbody>${value.jobs.map((job) => html`<${Row} key=${job.id} job=${job} live=${running.get(job.id)} open=${() => go(to(job.id))} to=${to(job.id)} />`)}</tbody></table></div></${Card}>`}`}</${Loaded}>
     ${opened && html`<${JobDrawer} id=${opened} live=${running.get(opened)} close=${() => go(`/dashboard/jobs${location.search}`)} />`}`;
 }
@@ -45,7 +45,7 @@ function How({ job, live }) {
 
 const Row = ({ job, live, open, to }) => html`<tr class="link" onClick=${open}>
   <td><a href=${to}><strong>${job.job_type}</strong></a> <span class="faint mono">${short(job.id)}</span></td><td><${Tag} kind=${KINDS[job.status]}>${job.status}</${Tag}></td>
-  <td class="wide"><${How} job=${job} live=${live} /></td><td class="num" data-label="tries">${count(job.retry_count)} of ${count(job.max_retries)}</td><td class="soft small nowrap" data-label="since">${ago(job.completed_at || job.started_at || job.created_at)}</td><td><${Deeds} job=${job} /></td></tr>`;
+  <td class="wide"><${How} job=${job} live=${live} /></td><td class="num" data-label="retries">${count(job.retry_count)} of ${count(job.max_retries)}</td><td class="soft small nowrap" data-label="since">${ago(job.completed_at || job.started_at || job.created_at)}</td><td><${Deeds} job=${job} /></td></tr>`;
 
 function JobDrawer({ id, live, close }) {
   const data = useData(`${JOBS}/${encodeURIComponent(id)}`, { every: 3 }), job = data.value;
