@@ -61,7 +61,7 @@ def test_a_webhook_from_its_making_to_its_end(call: Callable[..., Said], receive
     short = row["id"][-8:]
     call("publish", "HouseEvent", '{"a": 1}', "--stream", "house-1")
     (taken,) = receiver.until(1)
-    until(lambda: call("webhook", "deliveries", short, "--json").json["deliveries"][0]["success"])
+    until(lambda: any(row["success"] for row in call("webhook", "deliveries", short, "--json").json["deliveries"]))
 
     assert (made.code, secret.startswith("whsec_"), row["name"], row["ordered"]) == (0, True, "erp", True)
     assert "succeeded" in call("webhook", "deliveries", short).out

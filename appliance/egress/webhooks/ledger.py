@@ -15,6 +15,7 @@ from appliance.model.state import StateChange
 
 __all__ = ["Ledger"]
 
+GATHER = 0.02  # seconds for more to come: a delivery that begins and ends within them is written once
 PAUSE = 1.0  # seconds until what could not be written is tried again
 MOST = 128  # values unwritten, beyond which nothing more is sent
 
@@ -57,6 +58,7 @@ class Ledger:
             if not self._changes:
                 self._more = trio.Event()
                 await self._more.wait()
+            await trio.sleep(GATHER)
             batch, self._changes = list(self._changes.values()), {}
             self._writing, self._begun = len(batch), self._begun + 1
             await self._write(batch)
