@@ -107,6 +107,7 @@ class JobDoor:
     check: Callable[..., Awaitable[None]] | None
     blocking: bool
     process: bool
+    scope: Scope  # what a token must allow that asks for it over HTTP
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +252,7 @@ class Plugin:
         check: Callable[..., Awaitable[None]] | None = None,
         blocking: bool = False,
         process: bool = False,
+        scope: Scope = "write",
     ) -> Callable[[H], H]:
         """Declare a type of job, which `ctx.enqueue` and `POST /api/v1/jobs` queue.
 
@@ -267,6 +269,7 @@ class Plugin:
             blocking: a plain function, called in a thread.
             process: the same in a process of its own, which is killed when its time is over; it may ask for
                 `config`, `note_id` and arguments.
+            scope: what a token must allow that asks for it over HTTP; the plugin itself may always.
         """
 
         def declare(handler: H) -> H:
@@ -274,7 +277,7 @@ class Plugin:
             if name in self.jobs:
                 raise Misdeclared(f"plugin {self.name} declares job {name} twice")
             self.jobs[name] = JobDoor(
-                name, handler, retry, timeout, priority, concurrency, check, blocking or process, process
+                name, handler, retry, timeout, priority, concurrency, check, blocking or process, process, scope
             )
             return handler
 

@@ -103,7 +103,7 @@ class _Hands:
         self._render = render
 
     async def create(self, request: Request) -> Response:
-        """Raises BadJob, NotFound (what it is about), LimitReached."""
+        """Raises BadJob, Forbidden, NotFound (what it is about), LimitReached."""
         caller, wish = _caller(request), _decoded(request.body)
         memory = _written_memory(caller, request.memory)
         order = JobOrder(
@@ -115,13 +115,14 @@ class _Hands:
             priority=wish.priority,
             delay=wish.delay_s,
         )
-        name = self._jobs.kinds.named(wish.job_type).name
+        kind = self._jobs.kinds.named(wish.job_type)
+        caller.require(kind.scope)
         try:
             planned = await self._jobs.orders.plan(order, only=wish.deduplicate)
         except AlreadyPending:
             return json_response({"id": None, "status": "already_pending"})
         id = await self._written(request, caller, planned, memory)
-        return json_response({"id": id, "status": "queued", "message": f"{name} job queued"}, 201)
+        return json_response({"id": id, "status": "queued", "message": f"{kind.name} job queued"}, 201)
 
     async def listed(self, request: Request) -> Response:
         space, seen = _sight(request)

@@ -41,6 +41,7 @@ class JobType:
     waits: tuple[float, ...] = (5.0, 10.0, 20.0)  # seconds before the second, third, … attempt
     timeout: float = 1800.0  # seconds of one attempt
     concurrency: int = 1  # of this type at once
+    scope: str = "write"  # what a token must allow that asks for it over HTTP
 
 
 @dataclass(frozen=True, slots=True)

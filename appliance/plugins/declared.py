@@ -204,14 +204,18 @@ def _route(door: RouteDoor) -> Asked:
         raise Misdeclared(f"{what}: there is no such method", hint=f"one of {', '.join(sorted(METHODS))}")
     if not _PATH.fullmatch(door.path):
         raise Misdeclared(f"{what} is no path", hint='write it like "/api/v1/orders/{order_id}"')
-    if door.scope is not None and door.scope not in (scopes := get_args(Scope)):
-        raise Misdeclared(f"{what}: there is no scope {door.scope!r}", hint=closest(door.scope, scopes))
+    _check_scope(door.scope, what)
     holes = _HOLE.findall(door.path)
     if len(set(holes)) < len(holes):
         raise Misdeclared(f"{what} has two parts of one name")
     for type, of in ((door.request, "request"), (door.answer, "answer")):
         _refuse_undocumentable(type, f"{what}: its {of}")
     return asked(door.handler, what, offers={"request"}, parameters=holes, blocking=door.blocking)
+
+
+def _check_scope(scope: str | None, what: str) -> None:
+    if scope is not None and scope not in (scopes := get_args(Scope)):
+        raise Misdeclared(f"{what}: there is no scope {scope!r}", hint=closest(scope, scopes))
 
 
 def _consumer(door: OnDoor, kinds: Mapping[type, Kind]) -> Consumer:
@@ -238,6 +242,7 @@ def _work(door: JobDoor) -> Work:
     what = f"job {door.type}"
     if not _TYPE.fullmatch(door.type):
         raise Misdeclared(f"{what}: a type is spelled like TitleGeneration")
+    _check_scope(door.scope, what)
     if door.timeout <= 0 or door.concurrency < 1:
         raise Misdeclared(f"{what} never runs: its timeout and its concurrency are at least something")
     ask = asked(door.handler, what, offers=JOB_OFFERS, parameters=None, blocking=door.blocking)

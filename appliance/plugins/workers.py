@@ -54,7 +54,9 @@ def job_type(work: Work, desk: Desk[Any], failed: Callable[[str, Exception], Non
             given = {name: order.arguments[name] for name in work.check.arguments if name in order.arguments}
             await contained(work.check, context.offers(note_id=order.note_id), given)
 
-    return JobType(door.type, desk.name, run, check, door.priority, work.waits, door.timeout, door.concurrency)
+    return JobType(
+        door.type, desk.name, run, check, door.priority, work.waits, door.timeout, door.concurrency, door.scope
+    )
 
 
 async def again_on_conflict(desk: Desk[Any], call: Callable[[], Any]) -> Any:

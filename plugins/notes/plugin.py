@@ -173,7 +173,7 @@ async def is_there(ctx: Context[Config], note_id: str = "") -> None:
         await keeping.known(ctx, ctx.memory, note_id)
 
 
-@plugin.job(priority=9, check=is_there)
+@plugin.job(priority=9, check=is_there, scope="delete")
 async def purge_note(ctx: Context[Config], note_id: str) -> None:
     """Forget a note, and all that was made of it."""
     await keeping.purge(ctx, note_id)

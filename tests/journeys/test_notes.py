@@ -267,10 +267,15 @@ def test_tokens_may_do_what_their_scope_says(server: Server, memory: str):
                 client.get(f"{NOTES}/{id}").status_code,
                 client.patch(f"{NOTES}/{id}", json={"starred": True}).status_code,
                 client.post(f"{NOTES}/{id}/purge").status_code,
+                client.post("/api/v1/jobs", json={"job_type": "purge_note", "note_id": id}).status_code,
                 client.get(NOTES, headers={"X-Fortemi-Memory": "another"}).status_code,
             ]
 
-    assert statuses == {"reader": [200, 403, 403, 200], "writer": [200, 200, 403, 403], "nobody": [401, 401, 401, 401]}
+    assert statuses == {
+        "reader": [200, 403, 403, 403, 200],
+        "writer": [200, 200, 403, 403, 403],
+        "nobody": [401] * 5,
+    }
 
 
 # -- what is made of notes --------------------------------------------------------------------

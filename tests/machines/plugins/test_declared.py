@@ -199,6 +199,16 @@ def test_retention_is_a_duration_with_a_unit(text):
         seconds(text)
 
 
+def test_scope_that_no_token_has_is_refused_for_a_job_too():
+    plugin = Plugin("till")
+
+    @plugin.job(scope="everything")  # type: ignore[arg-type]
+    async def count() -> None: ...
+
+    with pytest.raises(Misdeclared, match="job Count: there is no scope 'everything'"):
+        examine(plugin)
+
+
 def test_scope_that_no_token_has_is_refused():
     plugin = Plugin("till")
 
