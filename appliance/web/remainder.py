@@ -1,6 +1,6 @@
 """What two kinds of senders share on one connection: the lock, what is still unsent, and the end.
 
-Handlers and SSLStream *wait*: `send_all`. The flusher, which serves a thousand connections per batch, never does:
+Handlers *wait*: `send_all`. The flusher, which serves a thousand connections per batch, never does:
 `offer`. Both may meet a peer that takes only part. So the line itself owns an unfinished remainder: whoever comes next
 sends it first, under one lock, and an `offer` that finds a remainder or the lock taken is refused whole. No byte can
 come between two parts of a call, whoever runs first, and none after the last words (`conclude`).
