@@ -1,8 +1,8 @@
 // The frame: where we are, who we are, how to get about. Pages are in pages/.
 import { duration } from "./format.js";
-import { html, render, useEffect, useState } from "./html.js";
+import { html, render, useEffect, useLayoutEffect, useState } from "./html.js";
 import { complain, enter, entrance, leave, line, queue, refresh, session, toasts, useCell, useData } from "./state.js";
-import { Act, Dialog, Dot, Icon, Tag } from "./ui.js";
+import { Act, Dialog, Dot, Icon, OVER, Tag } from "./ui.js";
 import { Clients } from "./pages/clients.js";
 import { Deliveries } from "./pages/deliveries.js";
 import { Events } from "./pages/events.js";
@@ -28,7 +28,7 @@ export function go(path, { replace = false } = {}) {
 
 function useWhere() {
   const [where, set] = useState(here);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const moved = () => set(here());
     const clicked = (event) => {
       const link = event.target.closest?.("a[href]");
@@ -49,14 +49,14 @@ function useWhere() {
 const typing = (target) => target.closest?.("input, textarea, select, [contenteditable]");
 
 function useKeys(show) {
-  useEffect(() => {
-    let led = 0; // when "g" was pressed
+  useLayoutEffect(() => {
+    let led = -Infinity; // when "g" was pressed
     const pressed = (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.key === "Escape" && typing(event.target)) { event.target.blur(); return; }
-      if (typing(event.target) || document.querySelector('[aria-modal="true"]')) return;
+      if (typing(event.target) || document.querySelector(OVER)) return;
       const page = performance.now() - led < 1500 && PAGES.find(([, , , key]) => key === event.key);
-      led = 0;
+      led = -Infinity;
       if (page) go(`${ROOT}${page[0] && `/${page[0]}`}`);
       else if (event.key === "g") { led = performance.now(); return; }
       else if (event.key === "?") show("keys");
@@ -126,7 +126,7 @@ function Frame() {
   const page = PAGES.find(([path]) => path === current);
   useKeys(show);
   useEffect(() => { document.title = `${page ? page[1] : "Not here"} · ${name}`; }, [current, name]);
-  useEffect(() => { scrollTo(0, 0); document.getElementById("title")?.focus({ preventScroll: true }); }, [current]);
+  useLayoutEffect(() => { scrollTo(0, 0); if (!document.querySelector(OVER)) document.getElementById("title")?.focus({ preventScroll: true }); }, [current]);
   return html`<div class="frame">
     <a class="skip" href="#title" onClick=${(event) => { event.preventDefault(); document.getElementById("title")?.focus(); }}>To the content</a>
     <aside class="side"><${Brand} name=${name} /><${Links} current=${current} /><div class="foot"><${Pulse} /><${Tools} show=${show} dark=${dark} /></div></aside>

@@ -1,6 +1,6 @@
 // The small parts that pages are made of.
 import { duration, sentence } from "./format.js";
-import { html, useEffect, useRef, useState } from "./html.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
 import { complain } from "./state.js";
 
 const PATHS = {
@@ -77,13 +77,16 @@ export function Progress({ percent, kind = "", label = "progress" }) {
   return html`<div class="bar ${kind}" role="progressbar" aria-label=${label} aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(percent || 0)}><i ref=${bar}></i></div>`;
 }
 
-const open = []; // what lies over the page, the topmost last
+/** Finds what lies over the page and has the keyboard to itself. */
+export const OVER = '[aria-modal="true"]';
 
-/** Keep the keyboard inside, and give it back where it was. */
+const open = []; // the same, the topmost last
+
+/** Keep the keyboard inside, and give it back where it was: from the moment it can be seen. */
 function useTrap(close) {
   const box = useRef(null), latest = useRef(close);
   latest.current = close;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const before = document.activeElement;
     const within = () => [...box.current.querySelectorAll('a[href], button:not(:disabled), input, select, textarea, [tabindex="0"]')].filter((one) => one.offsetParent);
     (box.current.querySelector("[autofocus]") || within()[0] || box.current).focus({ preventScroll: true });

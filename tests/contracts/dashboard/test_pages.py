@@ -94,6 +94,39 @@ def test_keys_lead_everywhere_and_back(visit: Visit):
     assert inside
 
 
+FAST_KEYS = """async (keys) => {
+    // in one task, so that no picture is painted between two keys
+    for (const key of keys) {
+        document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+        for (let n = 0; n < 20; n++) await null;
+    }
+    const over = document.querySelector("[role=dialog]");
+    return [document.querySelector("h1").textContent, over ? over.contains(document.activeElement) : null];
+}"""
+
+
+def test_keys_that_come_quicker_than_pictures_reach_what_the_page_shows_by_then(visit: Visit):
+    visit.wrote("order-1", "OrderPlaced", {"total": 90})
+    page = visit.open("/events")
+    page.wait_for_selector(".event")
+
+    gone_elsewhere = page.evaluate(FAST_KEYS, ["g", "c", "j", "Escape"])
+    and_back = page.evaluate(FAST_KEYS, ["g", "e"])
+    page.wait_for_selector(".event")
+    opened = page.evaluate(FAST_KEYS, ["j", "Enter"])
+    address = page.evaluate("location.pathname")
+    shut = page.evaluate(FAST_KEYS, ["Escape"])
+    page.goto(f"{visit.server.url}{address}")
+    page.wait_for_selector("[role=dialog] >> text=Where it went")
+    straight_there = page.evaluate(FAST_KEYS, [])
+
+    assert gone_elsewhere == ["Clients", None]
+    assert and_back == ["Events", None]
+    assert opened == ["Events", True]
+    assert shut == ["Events", None]
+    assert straight_there == ["Events", True]
+
+
 def test_a_theme_that_is_chosen_stays(visit: Visit):
     page = visit.open("/clients")
     page.emulate_media(color_scheme="light")

@@ -4,7 +4,7 @@ import { amount, clock, count } from "../format.js";
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../html.js";
 import { placeAt } from "../client.js";
 import { act, api, complain, newest, queue } from "../state.js";
-import { Dialog, Head, Icon } from "../ui.js";
+import { Dialog, Head, Icon, OVER } from "../ui.js";
 import { EventDrawer } from "./event.js";
 import { Publish } from "../publish.js";
 
@@ -63,9 +63,9 @@ export function Events({ path: [opened = ""], query, go }) {
     const top = next * ROW;
     if (top < box.current.scrollTop || top + ROW > box.current.scrollTop + box.current.clientHeight) box.current.scrollTop = Math.max(0, top - box.current.clientHeight / 2);
   };
-  useEffect(() => {
+  useLayoutEffect(() => { // comes and goes with what is on the screen: other effects wait for the next picture
     const pressed = (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select") || document.querySelector('[aria-modal="true"]')) return;
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select") || document.querySelector(OVER)) return;
       if (event.key === "j" || (event.key === "ArrowDown" && chosen >= 0)) move(1);
       else if (event.key === "k" || (event.key === "ArrowUp" && chosen >= 0)) move(-1);
       else if (event.key === "Enter" && at(marked.current)?.id && !event.target.closest("button, a")) show(at(marked.current));
