@@ -134,7 +134,7 @@ def test_a_plugin_shows_its_panel_its_state_and_its_configuration_without_secret
     assert "s3cret" not in page.content()
 
 
-def test_a_parked_plugin_says_why_and_comes_back(visit: Visit, plugins: Path):
+def test_a_parked_plugin_says_why_even_on_the_first_visit_and_comes_back(visit: Visit, plugins: Path):
     page = visit.open()
     page.wait_for_selector("#needs >> text=the cellar is flooded")
     visit.picture("needs-you")

@@ -5,6 +5,7 @@ import { html, useEffect, useMemo, useRef, useState } from "../html.js";
 import { act, api, leave, newest, refresh, session, useData } from "../state.js";
 import { Act, Card, Head, Line, Trouble } from "../ui.js";
 import { Publish } from "../publish.js";
+import { Needs, whatNeedsYou } from "./needs.js";
 
 const BY_ITSELF = new Set(["host", "canary"]); // categories that fill without anybody's doing
 
@@ -15,8 +16,10 @@ export function FirstRun({ begin, done, go }) {
   const name = useData("/api/v1/name", { every: 60 });
   const [arrived, setArrived] = useState(null);
   const over = () => { done(); refresh("/"); };
+  const needs = whatNeedsYou({ status: useData("/status", { every: 5 }).value });
   return html`<${Head} title="Welcome" about="Three steps, a minute in all"><button type="button" onClick=${over}>${arrived ? "To the overview" : "Skip this"}</button></${Head}>
     <div class="steps">
+      ${needs.length > 0 && html`<${Card} title="Needs you"><${Needs} all=${needs} /></${Card}>`}
       <${Name} data=${name} />
       <${Card} class="step done"><div><h2>You are its admin</h2><p>${session.visit?.name ? html`As <b>${session.visit.name}</b>${session.visit.expires ? html`, until ${moment(session.visit.expires)}` : ""}. ` : "The link was all it took. "}<span class="soft">${session.visit?.kept ? "This device keeps the token." : "Only this tab holds the token, and forgets it when it is closed."} <a href="/dashboard/system/access">Access</a> lists it with all others.</span></p>
         ${session.visit?.id && html`<div><${Act} class="mini" id="end" sure="end it?" do=${leave}>End this access</${Act}></div>`}</div></${Card}>

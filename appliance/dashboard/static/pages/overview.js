@@ -6,7 +6,7 @@ import { html, useMemo, useState } from "../html.js";
 import { api, history, queue, session, useCell, useData } from "../state.js";
 import { Card, Dot, Head, Tag, Trouble } from "../ui.js";
 import { FirstRun, nothingYet } from "./firstrun.js";
-import { health } from "./deliveries.js";
+import { Needs, canaryState, whatNeedsYou } from "./needs.js";
 
 const EMIT_PROMISE = 0.01, DELIVERY_PROMISE = 0.5; // seconds: p99 and p95
 const WORDS = { well: ["good", "All is well"], degraded: ["warn", "Something is set aside"], starting: ["warn", "It is starting"], stopping: ["bad", "It is stopping"] };
@@ -39,7 +39,7 @@ function Well({ space }) {
   const rates = useMemo(() => past.slice(1).map((one, n) => [one.at, Math.max(0, (total(one.metrics, "appliance_log_events_total") - total(past[n].metrics, "appliance_log_events_total")) / (one.at - past[n].at))]).filter(([, rate]) => Number.isFinite(rate)), [past]);
   const latest = past.at(-1)?.metrics, oldest = past.length > 15 ? past.at(-16).metrics : null; // of the last half minute, else since the start
   const emit = recent(0.99, latest, oldest, "event_emit_latency_seconds"), delivery = recent(0.95, latest, oldest, "event_delivery_latency_seconds");
-  const needs = whatNeedsYou(status.value, hooks.value, shelf.value, canary.value, backups.value, jobs.value);
+  const needs = whatNeedsYou({ status: status.value, hooks: hooks.value, shelf: shelf.value, canary: canary.value, backups: backups.value, jobs: jobs.value });
   const [kind, words] = WORDS[status.value?.state] || ["", status.error ? "You see a part of it" : "Looking"];
   const lagging = clients.value?.clients.filter((one) => one.lag > 0).length || 0;
   const proven = backups.value?.backups.find((one) => one.proven && !one.problem);
@@ -51,8 +51,7 @@ function Well({ space }) {
       ${status.error && html`<${Trouble} error=${status.error} what="The status" />`}
       <div class="over">
         <${Card} title="Events per second" more=${html`<a href="/dashboard/events" class="small">${count(rate ?? 0)} now</a>`}><${Chart} points=${rates} label="events per second" unit="a second" /></${Card}>
-        <${Card} title="Needs you">${needs.length === 0 ? html`<p class="soft"><span class="good" aria-hidden="true">✓</span> Nothing. No dead letters, no silent receivers, no parked plugins.</p>`
-    : html`<div class="needs" id="needs">${needs.map((one) => html`<a href=${one.href}><${Dot} kind=${one.kind} /><span class="wrap">${one.text}</span></a>`)}</div>`}</${Card}>
+        <${Card} title="Needs you">${needs.length === 0 ? html`<p class="soft"><span class="good" aria-hidden="true">✓</span> Nothing. No dead letters, no silent receivers, no parked plugins.</p>` : html`<${Needs} all=${needs} />`}</${Card}>
       </div>
       <div class="tiles" id="tiles">
         <${Tile} href="/dashboard/events" label="Events stored" value=${info ? count(info.messageCount) : "–"} more=${info ? amount(info.streamCount, "stream") : ""} />
@@ -74,15 +73,6 @@ function Canary({ data }) {
   return html`<${Tile} href="/dashboard/system" label="Canary" value=${state.value} more=${state.more} warn=${state.kind === "bad"} />`;
 }
 
-const CANARY = { ok: ["good", "✓"], late: ["bad", "late"], failed: ["bad", "✗"], waiting: ["", "–"], off: ["", "off"] };
-
-export function canaryState(canary) {
-  const [kind, value] = CANARY[canary.state] || CANARY.waiting;
-  const wrong = canary.legs.filter((leg) => leg.state === "late" || leg.state === "failed").map((leg) => leg.name).join(", ");
-  const more = canary.state === "off" ? "switched off" : canary.flown_at ? ago(canary.flown_at) : "has not flown yet";
-  return { kind, value, more: canary.trouble || (wrong ? `${wrong}, ${more}` : more) };
-}
-
 const recent = (q, latest, before, name) => quantile(q, latest, before, name) ?? quantile(q, latest, null, name);
 
 function useInfo(space) {
@@ -90,22 +80,4 @@ function useInfo(space) {
   const beat = Math.floor(useCell(history).length ? Date.now() / 10_000 : 0);
   useMemo(() => { api.rpc("ns.info", space).then(set, () => null); }, [beat]);
   return info;
-}
-
-/** What a person should look at, worst first: [{kind, text, href}]. */
-export function whatNeedsYou(status, hooks, shelf, canary, backups, jobs) {
-  const found = [];
-  const add = (kind, text, href) => found.push({ kind, text, href });
-  for (const one of status?.plugins || []) if (one.state === "parked") add("bad", `plugin ${one.name} is parked: ${one.reason}`, `/dashboard/plugins/${one.name}`);
-  const walk = (nodes) => { for (const node of nodes || []) { if (["paused", "parked", "crashed"].includes(node.state) && !status.plugins.some((one) => one.name === node.name)) add("bad", `${node.name} is ${node.state}${node.crash ? `: ${node.crash}` : ""}`, "/dashboard/system"); walk(node.children); } };
-  walk(status?.tree);
-  for (const one of hooks || []) {
-    const [kind, words] = health(one);
-    if (kind === "bad" && one.reason !== "paused") add(one.is_active ? "warn" : "bad", `webhook “${one.name || new URL(one.url).host}” is ${one.is_active ? words : `off: ${words}`}${one.waiting ? `, ${count(one.waiting)} waiting` : ""}`, `/dashboard/deliveries/${one.id}`);
-  }
-  if (shelf?.total > 0) add("bad", `${amount(shelf.total, "dead letter")} on the shelf`, "/dashboard/deliveries");
-  if (jobs?.failed_last_hour > 0) add("warn", `${amount(jobs.failed_last_hour, "job")} failed in the last hour`, "/dashboard/jobs?status=failed");
-  if (canary && canaryState(canary).kind === "bad") add("bad", `the canary is ${canary.state}: ${canaryState(canary).more}`, "/dashboard/system");
-  for (const one of backups?.backups || []) if (one.problem) add("bad", `backup ${one.name} is none: ${one.problem}`, "/dashboard/system/backups");
-  return found.sort((a, b) => (a.kind === "bad" ? 0 : 1) - (b.kind === "bad" ? 0 : 1));
 }
