@@ -32,7 +32,7 @@ __all__ = ["Telemetry"]
 
 log = structlog.get_logger("events")
 
-BEAT = 0.05  # seconds between two looks at what came
+BEAT = 0.1  # seconds between two looks at what came
 FAREWELL = 3.0  # seconds for the last spans
 INTERVAL = 1.0  # seconds the allowance of lines is for
 MOST_TRACED = 1000  # events of one beat whose delivery gets a span

@@ -77,7 +77,7 @@ class Arena:
         return measure
 
     def program(self, module: str, *arguments: object, server: Started | None = None) -> Contender:
-        """A contender: a program that prints its times; a client of `server`, or itself what is measured."""
+        """A contender: a program that prints its times or figures; a client of `server`, or itself what is measured."""
 
         def measure(seconds: float) -> dict[str, Any]:
             core = SERVER_CORE if server is None else GENERATOR_CORE
@@ -87,7 +87,9 @@ class Arena:
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds + 120, check=False)
             if done.returncode != 0:
                 raise RuntimeError(f"{module}: {done.stderr[-2000:]}")
-            seen = json.loads(done.stdout)
+            seen: dict[str, Any] = json.loads(done.stdout)
+            if "times" not in seen:
+                return seen  # its own figures
             spent = seen["cpu"] * seen["seconds"] if server is None else cpu_seconds(server.pid) - before
             return _summary(seen["times"], seen["seconds"], spent) | ({} if server is None else {"busy": seen["cpu"]})
 
