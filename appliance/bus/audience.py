@@ -79,6 +79,8 @@ class Audience:
         self.complete = 0  # every level member has got the blocks before this one
         self._pending: list[bytes] = []
         self._position = 0
+        self._place = -1  # of the newest stored event shown
+        self._orderly = topic.stream is not None  # places of a stream have risen
         self._coalescer = Coalescer(dialect.window) if dialect.window > 0 else None
         self._joined: dict[int, Block] = {}  # shared slices since the last seal
 
@@ -137,7 +139,8 @@ class Audience:
         """Make one block of what came in since the last time. Returns the end of the ring."""
         if self._pending:
             parts, self._pending = self._pending, []
-            self.ring.push(self.dialect.join(parts), position=self._position, events=len(parts))
+            place = self._place if self._orderly else -1
+            self.ring.push(self.dialect.join(parts), position=self._position, events=len(parts), place=place)
             self._joined.clear()
         return self.ring.end
 
@@ -174,6 +177,11 @@ class Audience:
         self.shown += 1
         if not event.ephemeral:
             self._position = event.global_position
+            place = self.topic.place(event)
+            if place <= self._place:  # an import fills a stream in an order of its own
+                self.past.clear()
+                self._orderly = False
+            self._place = place
 
 
 class Audiences:

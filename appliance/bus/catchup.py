@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from weakref import WeakKeyDictionary
 
 import structlog
@@ -90,7 +90,7 @@ class CatchUp:
         newest = self._newest(audience.topic.namespace)
         end = audience.seal()
         audience.reach(newest)
-        resume.draw(newest)
+        resume.draw(newest, end.place)
         cursor.resume = resume
         cursor.mark = Mark(end.number, newest, end.events)
 
@@ -165,11 +165,14 @@ class CatchUp:
     async def _start_over(self, cursor: Cursor) -> None:
         """The ring has moved on: read again from where the member is."""
         audience, fallen = cursor.audience, cursor.mark
-        resume = Resume(audience.topic, global_position=fallen.position + 1)
+        if fallen.place < 0:
+            resume = Resume(audience.topic, global_position=fallen.position + 1)
+        else:
+            resume = Resume(audience.topic, position=fallen.place + 1)
         if cursor.until is None:
             self.take_place(cursor, resume)
         else:
-            resume.draw(cursor.until.position)
+            resume.draw(cursor.until.position, cursor.until.place)
             cursor.resume, cursor.mark = resume, cursor.until
         cursor.owed = missed = cursor.mark.events - fallen.events
         if cursor.told:
@@ -180,45 +183,63 @@ class CatchUp:
         await self._send_history(cursor, resume)
 
     async def _send_history(self, cursor: Cursor, resume: Resume, seen: Sequence[Seen] = ()) -> None:
-        shared = not seen and cursor.audience.topic.stream is None
         self._reading += 1
         try:
-            while cursor in cursor.audience.members and (query := resume.wanted(self._page())) is not None:
-                if shared:
-                    await self._send_leaf(cursor, resume)
+            while cursor in cursor.audience.members and not resume.over:
+                if seen or not resume.exact:
+                    await self._send_page(cursor, resume, seen)
                 else:
-                    await self._send_page(cursor, resume, query, seen)
+                    await self._send_leaf(cursor, resume)
         finally:
             self._reading -= 1
+        if resume.exact and cursor.audience.topic.stream is not None:
+            cursor.mark = cursor.mark._replace(place=resume.place - 1)
         cursor.resume, cursor.owed = None, 0
 
     async def _send_leaf(self, cursor: Cursor, resume: Resume) -> None:
-        past, now = cursor.audience.past, trio.current_time()
-        leaf = past.find(resume.next, now)
+        audience, now = cursor.audience, trio.current_time()
+        leaf = audience.past.find(resume.place, now)
         if leaf is None:
-            async with self._turns.setdefault(cursor.audience, trio.Lock()):
-                leaf = past.find(resume.next, now) or await self._read_leaf(cursor.audience, resume)
-        data, count = leaf.between(resume.next, resume.boundary)
+            async with self._turns.setdefault(audience, trio.Lock()):
+                leaf = audience.past.find(resume.place, now) or await self._read_leaf(audience, resume)
+        if leaf is None:
+            resume.took([])
+            return
+        data, count = leaf.between(resume.place, resume.boundary)
         await self._send(cursor, data, count)
-        resume.passed(leaf.last)
+        resume.passed(leaf.end(resume.boundary), last=leaf.exceeds(resume.boundary))
 
-    async def _read_leaf(self, audience: Audience, resume: Resume) -> Leaf:
-        """Read on for all members; one at a time reads for an audience, so that the others find it."""
-        past, topic, first, edition = audience.past, audience.topic, resume.next, audience.past.edition
-        through = past.room(first, resume.boundary)
-        events = await self._read(topic.query(global_position=first, through=through, limit=PAGE))
-        last = events[-1].global_position if events else through
-        parts = [(event.global_position, data) for event, data in self._encoded(audience, events)]
+    async def _read_leaf(self, audience: Audience, resume: Resume) -> Leaf | None:
+        """Read on for all members; one at a time reads for an audience, so that the others find it.
+
+        None: there is nothing more of the stream.
+        """
+        past, topic, first, edition = audience.past, audience.topic, resume.place, audience.past.edition
+        if topic.stream is None:
+            through = past.room(first, resume.boundary)
+            events = await self._read(topic.query(global_position=first, through=through, limit=PAGE))
+            last, orderly = events[-1].global_position if events else through, True
+        else:
+            events = await self._read(topic.query(position=first, through=resume.boundary, limit=PAGE))
+            if not events:
+                return None
+            last, orderly = past.room(first, events[-1].position), _rising(events)
+            events = [event for event in events if event.position <= last]
+        # Events in another order than the log's are for this member alone, and none of them is behind its boundary.
+        parts = [
+            (topic.place(event), event.global_position if orderly else resume.boundary, data)
+            for event, data in _encoded(audience, events)
+        ]
         leaf = Leaf(first, last, parts, audience.dialect.join, made=trio.current_time())
-        if past.edition == edition:
+        if orderly and past.edition == edition:
             past.add(leaf)
         return leaf
 
-    async def _send_page(self, cursor: Cursor, resume: Resume, query: Query, seen: Sequence[Seen]) -> None:
+    async def _send_page(self, cursor: Cursor, resume: Resume, seen: Sequence[Seen]) -> None:
+        query = resume.wanted(self._page())
+        assert query is not None  # it is not over
         events = await self._read(query)
-        parts = [
-            data for event, data in self._encoded(cursor.audience, events) if not any(part.has(event) for part in seen)
-        ]
+        parts = [data for event, data in _encoded(cursor.audience, events) if not any(part.has(event) for part in seen)]
         count, last = len(parts), events[-1:]
         data = cursor.audience.dialect.join(parts) if parts else b""
         del events, parts  # a slow peer holds its bytes, not what they were made of
@@ -232,12 +253,6 @@ class CatchUp:
             await trio.lowlevel.checkpoint()  # a long way without a match is not walked in one breath
         self.delivered[cursor.audience.dialect.transport] += count
         cursor.owed = max(0, cursor.owed - count)
-
-    def _encoded(self, audience: Audience, events: list[Event]) -> Iterator[tuple[Event, bytes]]:
-        passes, encode = audience.topic.filter, audience.dialect.encode
-        for event in events:
-            if passes is None or passes.passes(event):
-                yield event, encode(event)
 
     def _page(self) -> int:
         """Events read at once: fewer when many read, who all hold a page while their peers take it."""
@@ -264,3 +279,15 @@ class CatchUp:
     def _piece(self) -> int:
         """Bytes joined for one member: with many behind it is one block, which is no copy."""
         return min(PIECE, self._pieces // max(1, len(self._late)))
+
+
+def _encoded(audience: Audience, events: list[Event]) -> Iterator[tuple[Event, bytes]]:
+    passes, encode = audience.topic.filter, audience.dialect.encode
+    for event in events:
+        if passes is None or passes.passes(event):
+            yield event, encode(event)
+
+
+def _rising(events: list[Event]) -> bool:
+    """Whether a stream's events stand in the log in their order: those of an import may not."""
+    return all(one.global_position < next.global_position for one, next in pairwise(events))

@@ -48,6 +48,7 @@ class Resume:
         self._position = position
         self._next = global_position
         self._done = False
+        self._last = -1
         self.boundary = 0
 
     @classmethod
@@ -57,37 +58,57 @@ class Resume:
             return cls(topic, position=since)
         return cls(topic, global_position=since)
 
-    def draw(self, newest: int) -> None:
-        """Draw the boundary at the newest position shown; in the same step the caller takes its place."""
-        self.boundary = newest
+    def draw(self, newest: int, last: int = -1) -> None:
+        """Draw the boundary at the newest position shown; in the same step the caller takes its place.
+
+        Args:
+            last: place of the stream's last event until there; -1: not known, so reading on must find it out.
+        """
+        self.boundary, self._last = newest, last
         if self._next is None:
             self._next = newest + 1
 
     @property
     def reached(self) -> int:
         """Global position up to which everything was read; of a stream, which is read by its own, where it began."""
-        return max(0, self.next - 1)
+        return max(0, (self._next or 0) - 1)
 
     def seen(self) -> Seen:
         """What its reader will have had, asked when the boundary is drawn; `through` is still open."""
-        return Seen(self._topic, self._position, self.next, OPEN)
+        return Seen(self._topic, self._position, self._next or 0, OPEN)
 
     def wanted(self, limit: int = PAGE) -> Query | None:
         """What to read next, at most `limit` events; None: the boundary is reached, go live."""
-        if self._done or self._next is None or self._next > self.boundary:
+        if self.over or self._next is None:
             return None
         return self._topic.query(
             position=self._position, global_position=self._next, through=self.boundary, limit=limit
         )
 
     @property
-    def next(self) -> int:
-        """First global position not read yet."""
-        return self._next or 0
+    def over(self) -> bool:
+        """Whether the boundary is reached."""
+        if self._done or self._next is None or self._next > self.boundary:
+            return True
+        return 0 <= self._last < self._position
 
-    def passed(self, position: int) -> None:
-        """Everything up to this global position was read; not for a stream, which is read by its own."""
-        self._next = position + 1
+    @property
+    def exact(self) -> bool:
+        """Whether `place` is where it has come to; not if it reads a stream from a global position on."""
+        return self._topic.stream is None or self._next == 0
+
+    @property
+    def place(self) -> int:
+        """The first not read yet: a position of the stream, if the topic is one, else a global one."""
+        return (self._next or 0) if self._topic.stream is None else max(self._position, self._topic.floor)
+
+    def passed(self, place: int, *, last: bool = False) -> None:
+        """Everything up to this place was read; `last`: what follows lies behind the boundary."""
+        if self._topic.stream is None:
+            self._next = place + 1
+        else:
+            self._position = place + 1
+        self._done = self._done or last
 
     def took(self, events: list[Event]) -> None:
         """The answer to `wanted`. A reader may cut a page short; only an empty one means there is no more.

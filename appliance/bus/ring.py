@@ -20,6 +20,7 @@ class Mark(NamedTuple):
     number: int  # of the next block
     position: int  # global position of the last stored event before it
     events: int  # of the audience before it
+    place: int = -1  # of the last of them in the stream that is followed; -1: not known, or it is none
 
 
 class Block(NamedTuple):
@@ -72,15 +73,15 @@ class Ring:
     def head(self) -> int:
         return self.end.number
 
-    def push(self, data: bytes, *, position: int, events: int) -> Mark:
+    def push(self, data: bytes, *, position: int, events: int, place: int = -1) -> Mark:
         """Add the newest block; the oldest go when there are too many, or more bytes than allowed.
 
         Args:
-            position: as in `Mark`.
+            position, place: as in `Mark`.
             events: how many are in the block.
         """
         number = self.end.number
-        self.end = Mark(number + 1, position, self.end.events + events)
+        self.end = Mark(number + 1, position, self.end.events + events, place)
         self._blocks.append(Block(data, self.end))
         self.size += len(data)
         while len(self._blocks) > 1 and (len(self._blocks) > self._most or self.size > self._limit):

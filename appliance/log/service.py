@@ -174,7 +174,8 @@ class Log:
     async def head(self, namespace: int, stream: str) -> Head | None:
         head = await self._readers.submit(lambda reader: reader.head(namespace, stream))
         shown = self._shown.get(namespace)
-        if shown is not None and stream not in shown.versions:  # else something newer came meanwhile
+        # What is known has come meanwhile. While something is being written, what was read may not be shown yet.
+        if shown is not None and stream not in shown.versions and not self._writer.unacknowledged:
             shown.remember(stream, -1 if head is None else head.version)
         return head
 

@@ -46,6 +46,10 @@ class Topic(msgspec.Struct, frozen=True):
         """What is followed, as people read it."""
         return (self.stream,) if self.stream is not None else self.categories or ("everything",)
 
+    def place(self, event: Event) -> int:
+        """Where an event stands in what is followed: a position of the stream, or else of the log."""
+        return event.global_position if self.stream is None else event.position
+
     def matches(self, event: Event) -> bool:
         if event.namespace != self.namespace or (event.ephemeral and not self.ephemeral):
             return False

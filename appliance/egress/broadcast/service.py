@@ -42,6 +42,8 @@ class ChannelsLog(Protocol):
 
     def head_position(self, namespace: int) -> int: ...
 
+    def peek_version(self, namespace: int, stream: str) -> int | None: ...
+
     def head(self, namespace: int, stream: str) -> Awaitable[Head | None]: ...
 
     def events(self, query: Query) -> Awaitable[list[Event]]: ...
@@ -234,6 +236,9 @@ class _Session:
     async def _newest(self, channel: str) -> int:
         """Offset of the newest message that clients may know; -1: there was none."""
         house, namespace, stream = self._house, self._seat.namespace, stream_of(channel)
+        remembered = house.log.peek_version(namespace, stream)
+        if remembered is not None:
+            return remembered
         known = house.log.head_position(namespace)
         head = await house.log.head(namespace, stream)
         if head is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,9 +42,11 @@ async def burn(ctx: Context[Config], job):
 
 
 @plugin.action("warm")
-async def warm(ctx: Context[Config]):
+async def warm(ctx: Context[Config], degrees: int = 180):
+    """Heat the oven before the bread is ready."""
     async with ctx.transaction() as tx:
         tx.put("oven", "warm")
+    return {"degrees": degrees}
 
 
 @plugin.panel("Oven")
@@ -132,6 +135,20 @@ def test_a_plugin_shows_its_panel_its_state_and_its_configuration_without_secret
     assert "line 3" in said
     assert "Bake" in said
     assert "s3cret" not in page.content()
+
+
+def test_an_action_of_a_plugin_is_run_with_what_was_typed_and_its_answer_shown(visit: Visit):
+    page = visit.open("/plugins/bakery")
+    page.fill("[aria-label='action warm'] input[name=degrees]", "210")
+    page.click("[aria-label='action warm'] >> text=Run")
+    page.click("[aria-label='action warm'] >> text=run it?")
+    page.wait_for_selector("[aria-label='action warm'] [role=status]")
+    visit.picture("action-desk-light")
+    state = asked(visit.server, "GET", "/api/v1/plugins/bakery/state")
+
+    assert json.loads(page.inner_text("[aria-label='action warm'] [role=status] pre")) == {"degrees": 210}
+    assert "Heat the oven" in page.inner_text("[aria-label='action warm']")
+    assert [item["key"] for item in state["items"]] == ["oven"]
 
 
 def test_a_parked_plugin_says_why_even_on_the_first_visit_and_comes_back(visit: Visit, plugins: Path):

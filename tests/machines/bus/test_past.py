@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.bus.past import KEEP, Leaf, Past
+from appliance.bus.past import KEEP, MOST, Leaf, Past
 from appliance.bus.ring import Shelf
 
 BIG = 1_000_000
@@ -13,7 +13,7 @@ BIG = 1_000_000
 
 def leaf(first: int, last: int, *, step: int = 1, made: float = 0.0) -> Leaf:
     """Every `step`-th position is seen, as its number and a space."""
-    events = [(n, b"%d " % n) for n in range(first, last + 1) if n % step == 0]
+    events = [(n, n, b"%d " % n) for n in range(first, last + 1) if n % step == 0]
     return Leaf(first, last, events, b"".join, made=made)
 
 
@@ -42,10 +42,35 @@ def test_leaves_are_found_by_position_and_new_ones_end_before_the_next():
 def test_leaves_are_forgotten_after_a_while():
     past = Past(Shelf(BIG))
     past.add(leaf(1, 10, made=5.0))
-    past.add(leaf(11, 20, made=6.0))
+    past.add(leaf(12, 20, made=6.0))
 
     assert past.find(1, 5.0 + KEEP) is None
-    assert past.find(11, 5.0 + KEEP) is not None
+    assert past.find(12, 5.0 + KEEP) is not None
+
+
+def test_small_leaves_that_follow_each_other_become_one_as_old_as_the_first():
+    shelf = Shelf(BIG)
+    past = Past(shelf)
+    for first in range(1, 2 * MOST, 5):
+        past.add(leaf(first, first + 4, made=float(first)))
+
+    found = past.find(3, 1.0)
+
+    assert found is not None
+    assert (found.first, found.last, found.made) == (1, MOST, 1.0)
+    assert found.between(MOST - 1, MOST) == (b"%d %d " % (MOST - 1, MOST), 2)
+    assert (past.find(MOST + 1, 1.0), shelf.size) == (past.find(2 * MOST, 1.0), past.size)
+
+
+def test_leaf_of_a_stream_is_entered_by_its_positions_and_cut_by_those_of_the_log():
+    one = Leaf(4, 9, [(4, 40, b"four "), (6, 60, b"six "), (9, 90, b"nine ")], b"".join)
+
+    assert [one.between(5, 100), one.between(4, 60), one.between(9, 60)] == [
+        (b"six nine ", 2),
+        (b"four six ", 2),
+        (b"", 0),
+    ]
+    assert [one.exceeds(89), one.exceeds(90)] == [True, False]
 
 
 def test_clearing_leaves_the_shelf_empty_and_begins_a_new_edition():

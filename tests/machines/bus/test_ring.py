@@ -17,7 +17,7 @@ def filled(count: int, *, most: int = 100, limit: int = 1000, size: int = 10, sh
 def test_since_joins_what_is_newer_and_says_how_far_it_goes():
     ring = filled(3, size=1)
 
-    assert ring.since(1) == (b"12", (3, 2, 6))
+    assert ring.since(1) == (b"12", (3, 2, 6, -1))
 
 
 def test_since_stops_after_about_as_many_bytes_as_asked_for():
@@ -25,13 +25,13 @@ def test_since_stops_after_about_as_many_bytes_as_asked_for():
 
     data, end = ring.since(1, most=15)
 
-    assert (len(data), end) == (20, (3, 2, 6))
+    assert (len(data), end) == (20, (3, 2, 6, -1))
 
 
 def test_since_stops_at_a_place():
     ring = filled(5, size=1)
 
-    assert ring.since(1, until=3) == (b"12", (3, 2, 6))
+    assert ring.since(1, until=3) == (b"12", (3, 2, 6, -1))
 
 
 def test_a_single_block_is_not_copied():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from operator import attrgetter
 
 import trio
 
@@ -55,6 +56,7 @@ class Peer:
 
     def __init__(self) -> None:
         self.got = b""
+        self.pieces = 0
         self.open = trio.Event()
         self.open.set()
         self.alive = True
@@ -63,6 +65,7 @@ class Peer:
 
     def _take(self, data: bytes) -> None:
         self.got += data
+        self.pieces += 1
         self._more.set()
         self._more = trio.Event()
 
@@ -128,6 +131,8 @@ class Book:
         if self.broken:
             raise Unavailable("the log cannot be read")
         found = [event for event in self.events if _within(event, query)]
+        if query.stream is not None:
+            found.sort(key=attrgetter("position"))
         await self.gate.wait()
         return found[: query.limit]
 

@@ -109,17 +109,18 @@ async def test_greeting_may_name_the_position_behind_which_nothing_is_missed():
         assert peer.words == "from:3 4"
 
 
-async def test_pages_are_smaller_while_many_read_streams():
-    """Memory: a storm of returning readers holds no more events at once than a few do."""
+async def test_pages_are_smaller_while_many_read_by_themselves():
+    """Memory: those who change topics leave out what they have had, so each holds a page of its own."""
     async with a_bus() as book:
         book.write("a-1", 600)
         peers = [Peer() for _ in range(1000)]
+        places = [await book.bus.follow(Topic(1, stream="b-1"), Numbers(), peer, None) for peer in peers]
         for peer in peers:
             peer.shut()
 
         async with trio.open_nursery() as nursery:
-            for peer in peers:
-                nursery.start_soon(book.bus.follow, Topic(1, stream="a-1"), Numbers(), peer, 0)
+            for place in places:
+                nursery.start_soon(place.move, Topic(1, stream="a-1"), 0)
             await trio.testing.wait_all_tasks_blocked()
             for peer in peers:
                 peer.open.set()
@@ -128,15 +129,17 @@ async def test_pages_are_smaller_while_many_read_streams():
         assert book.reads[999].limit == 100
 
 
-async def test_a_crowd_that_returns_at_once_reads_the_log_as_one():
+@pytest.mark.parametrize("topic", [Topic(1), Topic(1, stream="a-1")], ids=["all", "stream"])
+async def test_a_crowd_that_returns_at_once_reads_the_log_as_one(topic):
     """Reconnect storm (reliability 9): each from its own position, every event once, one encoding for all."""
+    start = 1 if topic.stream is None else 0
     async with a_bus() as book:
         book.write("a-1", 1200)
         dialect, peers = Numbers(), [Peer() for _ in range(500)]
 
         async with trio.open_nursery() as nursery:
             for number, peer in enumerate(peers):
-                nursery.start_soon(book.bus.follow, Topic(1), dialect, peer, 1 + number % 50)
+                nursery.start_soon(book.bus.follow, topic, dialect, peer, start + number % 50)
             for _ in range(5):
                 await trio.lowlevel.checkpoint()
                 book.write("a-1")
@@ -145,7 +148,85 @@ async def test_a_crowd_that_returns_at_once_reads_the_log_as_one():
         for number, peer in enumerate(peers):
             assert peer.numbers == list(range(1 + number % 50, 1206))
         assert dialect.encoded <= 1210
-        assert len(book.reads) < 60
+        assert len([read for read in book.reads if read.through == 1200]) < 60 + 500 * (start == 0)
+
+
+@pytest.mark.parametrize("orderly", [True, False])
+async def test_a_crowd_that_falls_out_of_the_ring_of_a_stream_reads_on_as_one(orderly):
+    """Unless an import has shown its places in an order of its own: then each reads for itself."""
+    topic, dialect, peers = Topic(1, stream="a-1"), Numbers(), [Peer() for _ in range(200)]
+    async with a_bus(blocks=4) as book:
+        book.write("a-1", 3)
+        for since, peer in enumerate(peers):
+            await book.bus.follow(topic, dialect, peer, since % 4)
+        book.write("a-1", 2)
+        if not orderly:
+            book.events.append(Event(1, "a-1", "Imported", 0, 6, "6", "{}", None, 0))
+            book.bus.publish(book.events[-1:])
+        await trio.testing.wait_all_tasks_blocked()
+        reads = len(book.reads)
+        for peer in peers:
+            peer.shut()
+        for _ in range(100):
+            book.write("a-1")
+            await trio.testing.wait_all_tasks_blocked()
+        for peer in peers:
+            peer.open.set()
+        await trio.testing.wait_all_tasks_blocked()
+
+        for since, peer in enumerate(peers):
+            assert peer.numbers == list(range(1 + since % 4, 106 + (not orderly)))
+        assert (len(book.reads) - reads < 10) == orderly
+
+
+async def test_those_who_come_back_one_after_the_other_while_events_flow_send_few_large_pieces():
+    """Else whoever was away longer would go through as many pieces as others came back meanwhile."""
+    async with a_bus() as book:
+        dialect, crowd = Numbers(), Peer()
+        await book.bus.follow(Topic(1), dialect, crowd, None)
+        for number in range(200):
+            book.write("a-1", 2)
+            await book.bus.follow(Topic(1), dialect, Peer(), 2 * number + 1)
+        reads, late = len(book.reads), Peer()
+
+        await book.bus.follow(Topic(1), dialect, late, 1)
+
+        assert late.numbers == list(range(1, 401))
+        assert (late.pieces, len(book.reads) - reads) == (1, 0)
+
+
+async def test_a_stream_that_stands_in_the_log_in_another_order_is_read_by_each_alone():
+    async with a_bus() as book:
+        for position, place in ((0, 3), (1, 1), (2, 2)):
+            book.events.append(Event(1, "a-1", "Imported", position, place, str(position), "{}", None, 0))
+        topic, peers = Topic(1, stream="a-1"), [Peer() for _ in range(3)]
+
+        for since, peer in enumerate(peers):
+            await book.bus.follow(topic, Numbers(), peer, since)
+
+        assert [peer.words for peer in peers] == ["3 1 2", "1 2", "2"]
+
+
+async def test_an_import_into_a_hole_of_a_stream_is_shown_to_those_who_come_later():
+    async with a_bus() as book:
+        for position in (0, 1, 5):
+            book.events.append(
+                Event(1, "a-1", "Happened", position, len(book.events) + 1, str(position), "{}", None, 0)
+            )
+        topic, dialect = Topic(1, stream="a-1"), Numbers()
+        first, live, later = Peer(), Peer(), Peer()
+        await book.bus.follow(topic, dialect, first, 0)
+        await book.bus.follow(topic, dialect, live, None)
+        for position in (6, 3):
+            fresh = Event(1, "a-1", "Happened", position, len(book.events) + 1, str(position), "{}", None, 0)
+            book.events.append(fresh)
+            book.bus.publish([fresh])
+        await trio.testing.wait_all_tasks_blocked()
+
+        await book.bus.follow(topic, dialect, later, 0)
+
+        assert (first.words, live.words) == ("1 2 3 4 5", "4 5")
+        assert later.words == "1 2 5 3 4"
 
 
 async def test_what_was_read_before_a_namespace_was_emptied_is_not_shown_again():

@@ -250,6 +250,26 @@ async def test_version_comes_from_memory_once_asked_for():
         assert log.peek_version(1, "b-1") == -1
 
 
+async def test_version_that_is_read_while_something_is_written_is_not_remembered():
+    """It may be on disk and not shown yet: whoever then listens from there on would miss it."""
+    engine = gated()
+    async with a_log(engine) as log:
+        engine.gate.set()
+        await log.append(1, [draft("a-1")])
+        engine.gate.clear()
+        engine.entered.clear()
+        writing = log.submit(Unit(1, (draft("a-1"),)))
+        await trio.to_thread.run_sync(engine.entered.wait)
+
+        await log.head(1, "b-1")
+        known = log.peek_version(1, "b-1")
+        engine.gate.set()
+        await writing
+        await log.head(1, "b-1")
+
+        assert (known, log.peek_version(1, "b-1")) == (None, -1)
+
+
 async def test_retention_removes_old_events_and_keeps_versions(autojump_clock: trio.testing.MockClock):
     engine = an_engine()
     engine.import_batch(1, [Imported("tele-1", "T", n, n + 1, str(n), "{}", None, 5) for n in range(1200)])

@@ -47,11 +47,26 @@ function PluginDrawer({ one, name, rich, close }) {
     ${list("Events", one.events.map((event) => html`<li><a href=${`/dashboard/events?filter=${event}`}>${event}</a></li>`))}
     ${list("Consumers", one.consumers?.map((each) => html`<li><b>${each.name}</b> <span class="soft">${each.events.join(", ")}${each.when && html` when <code>${each.when}</code>`} · ${each.lag ? `${count(each.lag)} behind` : "level"}${each.failed ? ` · ${count(each.failed)} failed` : ""}</span></li>`))}
     ${list("Jobs", one.jobs?.map((job) => html`<li><b>${job.type}</b> <span class="soft">${count(job.concurrency)} at once, ${duration(job.timeout)} at most</span></li>`))}
-    ${list("Actions", one.actions?.map((action) => html`<li><b>${action.name}</b> <span class="soft">${action.summary}</span></li>`))}
+    ${list("Actions", one.actions?.map((action) => html`<${Action} key=${action.name} plugin=${one.name} action=${action} able=${one.state === "ready"} />`))}
     ${list("Services", one.services.map((service) => html`<li>${service}</li>`))}
     ${one.config?.length > 0 && html`<${Section} title="Configuration"><dl class="facts">${one.config.map((key) => html`<dt><code>${key.key}</code></dt><dd><code>${JSON.stringify(key.value)}</code> <${Tag} kind=${key.origin === "default" ? "" : "accent"}>${key.origin}</${Tag}><div class="faint small">${key.meaning}</div></dd>`)}</dl></${Section}>`}
     ${rich && html`<${Kept} name=${one.name} />`}
   </${Drawer}>`;
+}
+
+/** What was typed: JSON if it is that, else a text. */
+function meant(text) { try { return JSON.parse(text); } catch { return text; } }
+
+function Action({ plugin, action, able }) {
+  const [typed, set] = useState({}), [result, tell] = useState(undefined);
+  const ask = async () => {
+    const given = Object.entries(typed).filter(([, text]) => text.trim()).map(([name, text]) => [name, meant(text)]);
+    tell((await api.post(`${PLUGINS}/${encodeURIComponent(plugin)}/actions/${encodeURIComponent(action.name)}`, Object.fromEntries(given))).result);
+    refresh(PLUGINS);
+  };
+  return html`<li class="stack tight" aria-label=${`action ${action.name}`}><div class="row spread"><span><b>${action.name}</b> <span class="soft">${action.summary}</span></span>${able && html`<${Act} class="mini" sure="run it?" do=${ask}>Run</${Act}>`}</div>
+    ${able && action.arguments.map((name) => html`<label class="field"><span>${name}, JSON or text</span><input class="mono" name=${name} value=${typed[name] || ""} onInput=${(event) => set({ ...typed, [name]: event.target.value })} spellcheck="false" autocapitalize="off" /></label>`)}
+    ${result !== undefined && html`<div role="status"><${Code}>${JSON.stringify(result, null, 2)}</${Code}></div>`}</li>`;
 }
 
 function Kept({ name }) {
