@@ -31,6 +31,7 @@ log = structlog.get_logger("bus")
 PIECE = 256 * 1024  # bytes a member that is behind is sent at once
 READ_AHEAD = 100_000  # events that all readers of the log together may hold
 LEAST_PAGE = 20  # events
+TURN = 50  # members ended before others have their turn: thousands fall behind in the same moment
 
 
 @dataclass(eq=False)
@@ -149,11 +150,13 @@ class CatchUp:
         """One task for all: ends those whose grace is over, first in words, then by dropping them."""
         while True:
             now = trio.current_time()
-            for cursor in self._overdue(now):
+            for number, cursor in enumerate(self._overdue(now), 1):
                 if cursor in cursor.audience.members:
                     self.cut += 1
                     cursor.outlet.end(Close.SLOW, "fell behind; resume")
                     self._gone(cursor)
+                if number % TURN == 0:
+                    await trio.lowlevel.checkpoint()
             deadlines = (late.deadline for late in self._late.values() if late.deadline > now)
             await trio.sleep_until(next(deadlines, now + self._grace))
 

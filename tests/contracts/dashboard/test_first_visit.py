@@ -151,6 +151,7 @@ def test_a_visit_that_ends_itself_leaves_a_revoked_token(visit: Visit):
 def test_a_restart_is_survived_and_nothing_of_it_is_missed(visit: Visit):
     page, server = visit.open("/events?filter=back"), visit.server
     port = server.port
+    page.wait_for_selector("#told:has-text('live')")  # else there is nothing to be connected to again
 
     server.stop()
     page.wait_for_selector("#line:has-text('next try')")
