@@ -18,7 +18,6 @@ import trio
 from appliance.bus.audience import Audience, Cursor
 from appliance.bus.past import Leaf
 from appliance.bus.resume import PAGE, Resume, Seen
-from appliance.bus.ring import Mark
 from appliance.errors import LimitReached, Unavailable
 from appliance.model.closecodes import Close
 from appliance.model.event import Event, Query
@@ -93,7 +92,7 @@ class CatchUp:
         audience.reach(newest)
         resume.draw(newest, end.place)
         cursor.resume = resume
-        cursor.mark = Mark(end.number, newest, end.events)
+        cursor.mark = end._replace(position=newest)
 
     async def arrive(self, cursor: Cursor, resume: Resume, seen: Sequence[Seen] = ()) -> None:
         """Read, send, and join the others. A place lost meanwhile is taken anew.
@@ -195,8 +194,6 @@ class CatchUp:
                     await self._send_leaf(cursor, resume)
         finally:
             self._reading -= 1
-        if resume.exact and cursor.audience.topic.stream is not None:
-            cursor.mark = cursor.mark._replace(place=resume.place - 1)
         cursor.resume, cursor.owed = None, 0
 
     async def _send_leaf(self, cursor: Cursor, resume: Resume) -> None:

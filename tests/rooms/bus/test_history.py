@@ -179,6 +179,24 @@ async def test_a_crowd_that_falls_out_of_the_ring_of_a_stream_reads_on_as_one(or
         assert (len(book.reads) - reads < 10) == orderly
 
 
+async def test_one_that_begins_ahead_of_a_stream_and_falls_behind_misses_nothing_of_what_comes():
+    topic, ahead, crowd = Topic(1, stream="a-1"), Peer(), Peer()
+    async with a_bus(blocks=4) as book:
+        book.write("a-1", 3)
+        await book.bus.follow(topic, Numbers(), crowd, 0)
+        book.write("a-1")
+        await trio.testing.wait_all_tasks_blocked()
+        await book.bus.follow(topic, Numbers(), ahead, 50)
+        ahead.shut()
+        for _ in range(20):
+            book.write("a-1")
+            await trio.testing.wait_all_tasks_blocked()
+        ahead.open.set()
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert ahead.numbers == list(range(5, 25))
+
+
 async def test_those_who_come_back_one_after_the_other_while_events_flow_send_few_large_pieces():
     """Else whoever was away longer would go through as many pieces as others came back meanwhile."""
     async with a_bus() as book:
