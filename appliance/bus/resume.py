@@ -48,7 +48,7 @@ class Resume:
         self._position = position
         self._next = global_position
         self._done = False
-        self._last = -1
+        self._last = -1  # place of the stream's last event until the boundary, if that is known
         self.boundary = 0
 
     @classmethod
