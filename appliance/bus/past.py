@@ -137,9 +137,9 @@ class Past:
             self._leaves.insert(index, leaf)
         self._ages[leaf.number] = leaf
         self.size += leaf.size
+        self._shelf.put(self, leaf.number, leaf.size)
         while self.size > LIMIT and len(self._ages) > 1:
             self.forget()
-        self._shelf.put(self, leaf.number, leaf.size)
 
     def forget(self) -> None:
         """Drop the oldest leaf."""

@@ -62,6 +62,19 @@ def test_small_leaves_that_follow_each_other_become_one_as_old_as_the_first():
     assert (past.find(MOST + 1, 1.0), shelf.size) == (past.find(2 * MOST, 1.0), past.size)
 
 
+def test_past_that_is_full_drops_its_oldest_leaf_even_if_that_has_just_grown(monkeypatch):
+    shelf = Shelf(BIG)
+    past = Past(shelf)
+    past.add(leaf(1, 5))
+    past.add(leaf(20, 30))
+    monkeypatch.setattr("appliance.bus.past.LIMIT", past.size + 200)
+
+    past.add(leaf(6, 10))
+
+    assert (past.find(1, 0.0), past.find(25, 0.0) is None) == (None, False)
+    assert shelf.size == past.size
+
+
 def test_leaf_of_a_stream_is_entered_by_its_positions_and_cut_by_those_of_the_log():
     one = Leaf(4, 9, [(4, 40, b"four "), (6, 60, b"six "), (9, 90, b"nine ")], b"".join)
 
