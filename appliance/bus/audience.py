@@ -76,11 +76,11 @@ class Audience:
         self.shown = 0  # events encoded for it
         self.round: Iterator[Cursor] | None = None  # level members the flusher has still to serve
         self.began = 0  # head of the ring when that round began
+        self.orderly = topic.stream is not None  # the places of its stream have risen: they tell where a member is
         self.complete = 0  # every level member has got the blocks before this one
         self._pending: list[bytes] = []
         self._position = 0
         self._place = -1  # of the newest stored event shown
-        self._orderly = topic.stream is not None  # places of a stream have risen
         self._coalescer = Coalescer(dialect.window) if dialect.window > 0 else None
         self._joined: dict[int, Block] = {}  # shared slices since the last seal
 
@@ -139,7 +139,7 @@ class Audience:
         """Make one block of what came in since the last time. Returns the end of the ring."""
         if self._pending:
             parts, self._pending = self._pending, []
-            place = self._place if self._orderly else -1
+            place = self._place if self.orderly else -1
             self.ring.push(self.dialect.join(parts), position=self._position, events=len(parts), place=place)
             self._joined.clear()
         return self.ring.end
@@ -180,7 +180,7 @@ class Audience:
             place = self.topic.place(event)
             if place <= self._place:  # an import fills a stream in an order of its own
                 self.past.clear()
-                self._orderly = False
+                self.orderly = False
             self._place = place
 
 

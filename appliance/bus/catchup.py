@@ -167,7 +167,7 @@ class CatchUp:
     async def _start_over(self, cursor: Cursor) -> None:
         """The ring has moved on: read again from where the member is."""
         audience, fallen = cursor.audience, cursor.mark
-        if fallen.place < 0:
+        if fallen.place < 0 or not audience.orderly:
             resume = Resume(audience.topic, global_position=fallen.position + 1)
         else:
             resume = Resume(audience.topic, position=fallen.place + 1)

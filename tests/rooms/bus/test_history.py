@@ -179,6 +179,29 @@ async def test_a_crowd_that_falls_out_of_the_ring_of_a_stream_reads_on_as_one(or
         assert (len(book.reads) - reads < 10) == orderly
 
 
+async def test_one_that_was_behind_before_an_import_filled_a_hole_of_its_stream_gets_that_too():
+    topic, peer = Topic(1, stream="a-1"), Peer()
+    async with a_bus(blocks=4) as book:
+        await book.bus.follow(topic, Numbers(), peer, 0)
+
+        async def comes(position: int) -> None:
+            place = len(book.events) + 1
+            book.events.append(Event(1, "a-1", "Happened", position, place, str(place), "{}", None, 0))
+            book.bus.publish(book.events[-1:])
+            await trio.testing.wait_all_tasks_blocked()
+
+        for position in (0, 1, 5):
+            await comes(position)
+        peer.shut()
+        for position in (6, 3, *range(7, 20)):
+            await comes(position)
+        peer.open.set()
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert peer.numbers[:3] == [1, 2, 3]
+        assert sorted(peer.numbers) == list(range(1, len(book.events) + 1))
+
+
 async def test_one_that_begins_ahead_of_a_stream_and_falls_behind_misses_nothing_of_what_comes():
     topic, ahead, crowd = Topic(1, stream="a-1"), Peer(), Peer()
     async with a_bus(blocks=4) as book:
